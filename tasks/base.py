@@ -1,0 +1,315 @@
+"""What every task has in common: sizes, batches, cases and scores.
+
+A task has *sizes*, such as `length` or `items` (its `case_keys`). Training draws each of them
+from a range (`min_length` to `max_length`); a *case* such as `length=20` fixes them all.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.floating]
+IntArray = NDArray[np.integer]
+BoolArray = NDArray[np.bool_]
+
+LENGTHS = ("batch", "sequence")
+SMALLEST_PROBABILITY = 1e-7
+
+
+class Batch(NamedTuple):
+    """B sequences padded to T steps; everything is zero on the padding.
+
+    inputs: (B, T, input_dim) float32.
+    targets: (B, T, output_dim) float32, bits.
+    weights: (B, T, output_dim) float32, 1 where a target bit counts, else 0.
+    mask: (B, T) bool, True on the steps of a sequence, False on the padding after it.
+    optimum: (B,) float, bits a sequence of the best possible predictor, or None where that is 0.
+    """
+
+    inputs: FloatArray
+    targets: FloatArray
+    weights: FloatArray
+    mask: BoolArray
+    optimum: FloatArray | None
+
+
+@dataclasses.dataclass(kw_only=True)
+class Task(abc.ABC):
+    """One task: a description of its sequences, without any state.
+
+    The dataclass is also the schema of its configuration, so its fields have no defaults here,
+    and it is not frozen: a frozen schema could not be filled.
+
+    name: the task's name, as in `task=<name>`.
+    lengths: "batch", one draw of the sizes for all sequences of a batch, or "sequence", one draw
+        for each; then shorter sequences are padded.
+
+    A subclass names its sizes in `case_keys` and has a field `min_<size>` and `max_<size>` for
+    each. Raises ValueError when a field is not positive or a range is not in order.
+    """
+
+    case_keys: ClassVar[tuple[str, ...]]
+    standard_cases: ClassVar[tuple[str, ...]]
+
+    name: str
+    lengths: str
+
+    def __post_init__(self) -> None:
+        if self.lengths not in LENGTHS:
+            raise ValueError(
+                f"task.lengths={self.lengths!r} is not known{suggestion(self.lengths, LENGTHS)}: "
+                f"choose one of {', '.join(LENGTHS)}"
+            )
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, int) and value < 1:
+                raise ValueError(f"task.{field.name}={value} must be at least 1")
+        for key, (low, high) in self.ranges.items():
+            if low > high:
+                raise ValueError(
+                    f"task.min_{key}={low} is larger than task.max_{key}={high}: set "
+                    f"task.min_{key} to at most {high}, or task.max_{key} to at least {low}"
+                )
+            self._check_smallest(f"task.min_{key}", low)
+
+    @property
+    @abc.abstractmethod
+    def input_dim(self) -> int:
+        """Channels of the input."""
+
+    @property
+    @abc.abstractmethod
+    def output_dim(self) -> int:
+        """Channels of the output."""
+
+    @abc.abstractmethod
+    def rows_needed(self) -> int:
+        """Memory rows that the longest training sequence fills, at one vector a row."""
+
+    @abc.abstractmethod
+    def durations(self, sizes: Mapping[str, IntArray]) -> IntArray:
+        """Time steps (B,) of the sequences whose sizes (B,) are given."""
+
+    @abc.abstractmethod
+    def encode(self, rng: np.random.Generator, sizes: Mapping[str, IntArray], steps: int) -> Batch:
+        """Draw the sequences whose sizes (B,) are given, padded to `steps`."""
+
+    @abc.abstractmethod
+    def solved(self, summary: Mapping[str, float]) -> bool:
+        """Whether the summary of `solved_case()` on fresh sequences counts as solved."""
+
+    @property
+    def smallest_size(self) -> int:
+        """The smallest value of every size for which the task has a meaning."""
+        return 1
+
+    @property
+    def ranges(self) -> dict[str, tuple[int, int]]:
+        """The training range of each size, both ends included."""
+        return {
+            key: (getattr(self, f"min_{key}"), getattr(self, f"max_{key}"))
+            for key in self.case_keys
+        }
+
+    @property
+    def max_steps(self) -> int:
+        """Steps of the longest training sequence: the static length of training batches."""
+        return self.steps(**{key: high for key, (_, high) in self.ranges.items()})
+
+    def steps(self, **sizes: int) -> int:
+        """Time steps of one sequence of exactly these sizes, e.g. `steps(length=20)`."""
+        if set(sizes) != set(self.case_keys):
+            raise ValueError(
+                f"{self.name} needs the sizes {', '.join(self.case_keys)}; "
+                f"given: {', '.join(sizes) or 'none'}"
+            )
+        return int(self.durations({key: np.asarray(size) for key, size in sizes.items()}))
+
+    def sample(
+        self,
+        rng: np.random.Generator,
+        batch_size: int,
+        steps: int | None = None,
+        **sizes: int | IntArray,
+    ) -> Batch:
+        """Draw a batch from `rng`.
+
+        sizes: a whole number for all sequences, or an array (B,) with one for each. A size that
+            is not given is drawn from its training range, as `lengths` says.
+        steps: the padded length T; None for the steps of the longest sequence that these sizes
+            allow, which is `max_steps` when none is given. It has no effect on the draws.
+
+        Raises ValueError for an unknown size, one below `smallest_size`, or too few steps.
+        """
+        drawn, largest = self._draw_sizes(rng, batch_size, sizes)
+        needed = self.steps(**largest)
+        steps = needed if steps is None else steps
+        if steps < needed:
+            raise ValueError(
+                f"steps={steps} is too few for {self.name} at {format_case(largest)}, "
+                f"which takes {needed}"
+            )
+        return self.encode(rng, drawn, steps)
+
+    def cases(self) -> list[str]:
+        """Return the cases that a run is evaluated on, shortest first.
+
+        They are the task's standard ones, and `solved_case()` if it is not among them.
+        """
+        return sorted(
+            {*self.standard_cases, self.solved_case()},
+            key=lambda case: self.steps(**self.parse_case(case)),
+        )
+
+    def solved_case(self) -> str:
+        """Return the case that decides "solved": the largest training sizes."""
+        return format_case({key: high for key, (_, high) in self.ranges.items()})
+
+    def parse_case(self, text: str) -> dict[str, int]:
+        """Return the sizes of a case: `"length=10,repeats=20"` is `{"length": 10, "repeats": 20}`.
+
+        Raises ValueError that names what is wrong and shows the right form.
+        """
+        sizes: dict[str, int] = {}
+        for part in text.split(","):
+            key, equals, value = (piece.strip() for piece in part.partition("="))
+            if not equals:
+                raise self._bad_case(text, f"{part.strip()!r} has no '='")
+            if key not in self.case_keys:
+                hint = suggestion(key, self.case_keys)
+                raise self._bad_case(text, f"{self.name} has no size {key!r}{hint}")
+            if key in sizes:
+                raise self._bad_case(text, f"{key} is given twice")
+            if not (value.isascii() and value.isdigit()) or int(value) < self.smallest_size:
+                least = self.smallest_size
+                raise self._bad_case(
+                    text, f"{key}={value} is not a whole number of at least {least}"
+                )
+            sizes[key] = int(value)
+        missing = [key for key in self.case_keys if key not in sizes]
+        if missing:
+            raise self._bad_case(text, f"{', '.join(missing)} is missing")
+        return {key: sizes[key] for key in self.case_keys}
+
+    def score(self, batch: Batch, probabilities: FloatArray) -> dict[str, FloatArray]:
+        """Scores of each sequence, arrays (B,): `bit_errors`, `bits` that count, `loss_bits`.
+
+        probabilities: (B, T, output_dim), the predicted probability that each bit is 1. A bit is
+            predicted as 1 above 0.5. One that is not a number counts as an error.
+        """
+        return {
+            "bit_errors": (wrong_bits(batch, probabilities) * batch.weights).sum((1, 2)),
+            "bits": batch.weights.sum((1, 2)),
+            "loss_bits": (cross_entropy_bits(batch, probabilities) * batch.weights).sum((1, 2)),
+        }
+
+    def summarise(self, scores: Mapping[str, FloatArray]) -> dict[str, float]:
+        """Scores of all sequences of a case, arrays (sequences,), as one number each.
+
+        `<score>_per_sequence` is the mean of each score (but `bits`), `bit_accuracy` the share
+        of right bits, `sequences_correct` the share of sequences without a wrong bit.
+        """
+        errors, bits = scores["bit_errors"], scores["bits"]
+        means = {
+            f"{key}_per_sequence": float(np.mean(score, dtype=np.float64))
+            for key, score in scores.items()
+            if key != "bits"
+        }
+        return {
+            **means,
+            "bit_accuracy": float(1 - np.sum(errors) / np.sum(bits)),
+            "sequences_correct": float(np.mean(errors == 0)),
+        }
+
+    def _draw_sizes(
+        self, rng: np.random.Generator, batch_size: int, given: Mapping[str, int | IntArray]
+    ) -> tuple[dict[str, IntArray], dict[str, int]]:
+        """Return the sizes (B,) of each sequence, and the largest that could be drawn."""
+        for key in given:
+            if key not in self.case_keys:
+                raise ValueError(
+                    f"{self.name} has no size {key!r}{suggestion(key, self.case_keys)}: "
+                    f"its sizes are {', '.join(self.case_keys)}"
+                )
+        drawn, largest = {}, {}
+        for key, (low, high) in self.ranges.items():
+            if key in given:
+                size = np.asarray(given[key])
+                self._check_smallest(key, int(size.min()))
+                largest[key] = int(size.max())
+            else:
+                count = batch_size if self.lengths == "sequence" else 1
+                size = rng.integers(low, high, size=count, endpoint=True)
+                largest[key] = high
+            drawn[key] = np.broadcast_to(size, (batch_size,))
+        return drawn, largest
+
+    def _check_smallest(self, name: str, size: int) -> None:
+        if size < self.smallest_size:
+            raise ValueError(f"{name}={size}: {self.name} needs at least {self.smallest_size}")
+
+    def _bad_case(self, text: str, problem: str) -> ValueError:
+        return ValueError(
+            f"{text!r} is not a case of the task {self.name}: {problem}. "
+            f"A case has the form {self.solved_case()!r} (set in evaluate.cases)"
+        )
+
+
+def suggestion(given: str, known: Iterable[str]) -> str:
+    """Text such as " (did you mean 'length'?)" for a near miss, otherwise empty."""
+    near = difflib.get_close_matches(given, known, n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def format_case(sizes: Mapping[str, int]) -> str:
+    """Return the name of a case: `{"length": 10, "repeats": 20}` is `"length=10,repeats=20"`."""
+    return ",".join(f"{key}={size}" for key, size in sizes.items())
+
+
+def wrong_bits(batch: Batch, probabilities: FloatArray) -> BoolArray:
+    """Where (B, T, output_dim) the predicted bit differs from the target, weights aside."""
+    right = np.where(batch.targets > 0.5, probabilities > 0.5, probabilities <= 0.5)
+    return np.logical_not(right)
+
+
+def cross_entropy_bits(batch: Batch, probabilities: FloatArray) -> FloatArray:
+    """Cost in bits (B, T, output_dim) of each target bit, weights aside, in float64.
+
+    Probabilities are kept at least 1e-7 from 0 and 1, so that no bit costs more than 23.3.
+    """
+    predicted = np.asarray(probabilities, dtype=np.float64)
+    of_target = np.where(batch.targets > 0.5, predicted, 1 - predicted)
+    cost: FloatArray = -np.log2(np.clip(of_target, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY))
+    return cost
+
+
+def random_bits(rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+    """Fair bits of the given shape, float32."""
+    return rng.integers(0, 2, size=shape, dtype=np.uint8).astype(np.float32)
+
+
+def phase(starts: IntArray, counts: IntArray, steps: int) -> tuple[IntArray, BoolArray]:
+    """One phase of each sequence: `counts` (B,) steps from step `starts` (B,) on.
+
+    Returns the position within the phase (B, steps), 0 outside of it, and where the phase is on
+    (B, steps).
+    """
+    position = np.arange(steps) - np.reshape(starts, (-1, 1))
+    on = (position >= 0) & (position < np.reshape(counts, (-1, 1)))
+    return np.where(on, position, 0), on
+
+
+def lay_out(vectors: FloatArray, position: IntArray, on: BoolArray) -> FloatArray:
+    """Lay vectors out in time: (B, steps, channels).
+
+    Each step of each sequence has the one of `vectors` (B, count, channels) that `position`
+    (B, steps) names where `on` (B, steps), and 0 elsewhere.
+    """
+    return np.take_along_axis(vectors, position[..., None], axis=1) * on[..., None]
