@@ -1,0 +1,28 @@
+"""LSTM layers, then a linear one: the paper's recurrent controller."""
+
+import keras
+
+
+def lstm(input_dim, output_dim, units):
+    """One LSTM layer for each entry of `units`, then a linear layer.
+
+    Args:
+        input_dim: width of the input.
+        output_dim: width of the output.
+        units: widths of the LSTM layers, from the input up.
+
+    Returns:
+        A `keras.Sequential` whose cells the NTM steps and whose state it carries.
+    """
+    layers = [
+        keras.layers.LSTM(width, return_sequences=True, name=f"lstm_{index}")
+        for index, width in enumerate(units)
+    ]
+    return keras.Sequential(
+        [
+            keras.layers.Input((None, input_dim)),
+            *layers,
+            keras.layers.Dense(output_dim, name="instructions"),
+        ],
+        name="controller",
+    )

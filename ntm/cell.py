@@ -1,0 +1,275 @@
+"""One time step of the Neural Turing Machine."""
+
+from typing import Any, NamedTuple
+
+import keras
+from keras import ops
+
+# Not exported by Keras, but the only type for which `keras.layers.RNN` draws the dropout masks
+# before its loop and forgets them after it.
+from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
+
+from ntm import addressing, heads
+from ntm.controller import Controller
+from ntm.memory import read, write
+
+INITIAL_MEMORY = 1e-6
+
+
+class NTMState(NamedTuple):
+    """What the machine carries from step to step.
+
+    In the recurrent layer's list of states every field is flattened to (B, size), the order is
+    the one below, and the controller's states follow one by one; `NTMCell.unpack` and `NTMCell.pack` convert.
+
+    Attributes:
+        output: (B, units), the output of the last step (Keras repeats it on masked steps).
+        memory: (B, N, M).
+        weights: (B, R + W, N), the weightings of all heads, the read heads first.
+        reads: (B, R, M), the vectors read in the last step.
+        controller: list of the controller's own states.
+    """
+
+    output: Any
+    memory: Any
+    weights: Any
+    reads: Any
+    controller: list[Any]
+
+
+@keras.saving.register_keras_serializable(package="ntm")
+class NTMCell(keras.layers.Layer, DropoutRNNCell):
+    """One step of a Neural Turing Machine, as a Keras RNN cell.
+
+    With input x, memory M, read vectors r and weightings w of the step before:
+
+        o, instructions = controller([x, r])
+        w <- address(M, w, instructions)        (equations 5 to 9)
+        r <- w_read M                           (equation 2)
+        M <- M * (1 - w_write e) + w_write a    (equations 3 and 4)
+        output = activation(o + r P)            (P only with `read_to_output`)
+
+    Args:
+        units: width of the output.
+        n_width: N, the memory rows.
+        m_depth: M, the width of a row.
+        shift_range: S, the number of allowed shifts, from 1 to N; 3 means -1, 0 and +1. An even
+            number has its extra shift at the positive end.
+        controller_model: see `ntm.controller.Controller`; None is one dense layer.
+        read_heads: R, at least 1.
+        write_heads: W, at least 1.
+        activation: of the output.
+        read_to_output: add a learned projection P of this step's read vectors to the output.
+        dropout: share of the inputs x dropped in training, one mask for a whole sequence.
+        seed: of the dropout masks.
+
+    Raises:
+        ValueError: for sizes that make no machine, or a controller that breaks its contract.
+
+    Notes:
+        Departures from the paper, all measured in docs/copy.md. All heads are addressed and read
+        on the memory of the step before, then the write heads write. The read vectors of this
+        step reach the output directly, as drawn in the paper's figure 1, instead of through the
+        next step's controller. Memory starts at a constant 1e-6, all weightings on row 0, and
+        read vectors at 1e-6, so no initial value depends on N. Instructions are bounded to
+        [-20, 20] before their activations; keys and additions pass a tanh. The similarity of
+        equation 6 counts vectors shorter than about 1e-3 as having no direction.
+    """
+
+    def __init__(
+        self,
+        units,
+        n_width=128,
+        m_depth=20,
+        shift_range=3,
+        controller_model=None,
+        read_heads=1,
+        write_heads=1,
+        activation="linear",
+        read_to_output=True,
+        dropout=0.0,
+        seed=None,
+        **kwargs,
+    ):
+        _check_sizes(units, n_width, m_depth, shift_range, read_heads, write_heads)
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be a share from 0 to below 1, not {dropout!r}")
+        super().__init__(**kwargs)
+        self.units = units
+        self.n_width = n_width
+        self.m_depth = m_depth
+        self.shift_range = shift_range
+        self.read_heads = read_heads
+        self.write_heads = write_heads
+        self.activation = keras.activations.get(activation)
+        self.read_to_output = read_to_output
+        self.dropout = dropout
+        self.recurrent_dropout = 0.0
+        self.seed = seed
+        if dropout:
+            self.seed_generator = keras.random.SeedGenerator(seed)
+        output_dim = units + sum(
+            heads.instruction_sizes(m_depth, shift_range, read_heads, write_heads)
+        )
+        self._default_controller = controller_model is None
+        if controller_model is None:
+            controller_model = keras.layers.Dense(
+                output_dim, name="controller", dtype=self.dtype_policy
+            )
+        self.controller = Controller(
+            controller_model, output_dim, name="controller", dtype=self.dtype_policy
+        )
+        self.projection = None
+        if read_to_output:
+            self.projection = keras.layers.Dense(
+                units, use_bias=False, name="read_to_output", dtype=self.dtype_policy
+            )
+
+    @property
+    def controller_model(self):
+        """The controller as it was given."""
+        return self.controller.model
+
+    @property
+    def output_size(self):
+        return self.units
+
+    @property
+    def state_size(self):
+        heads_count = self.read_heads + self.write_heads
+        return [
+            self.units,
+            self.n_width * self.m_depth,
+            heads_count * self.n_width,
+            self.read_heads * self.m_depth,
+            *self.controller.state_size,
+        ]
+
+    def build(self, input_shape):
+        reads_dim = self.read_heads * self.m_depth
+        self.controller.build((input_shape[0], input_shape[-1] + reads_dim))
+        if self.projection is not None:
+            self.projection.build((input_shape[0], reads_dim))
+        self.built = True
+
+    def call(self, inputs, states, training=False):
+        state = self.unpack(states)
+        if training and self.dropout:
+            inputs = inputs * super().get_dropout_mask(inputs)
+        seen = ops.concatenate([inputs, _flat(state.reads)], axis=-1)
+        controller_output, controller_states = self.controller(
+            seen, state.controller, training=training
+        )
+        output, instructions = heads.split(
+            ops.cast(controller_output, state.memory.dtype),
+            self.units,
+            self.m_depth,
+            self.shift_range,
+            self.read_heads,
+            self.write_heads,
+        )
+        weights = addressing.address(state.memory, state.weights, *instructions[:5])
+        reads = read(state.memory, weights[:, : self.read_heads])
+        memory = write(
+            state.memory, weights[:, self.read_heads :], instructions.erase, instructions.add
+        )
+        if self.projection is not None:
+            output = output + ops.cast(self.projection(_flat(reads)), output.dtype)
+        output = self.activation(output)
+        new = NTMState(output, memory, weights, reads, controller_states)
+        packed = self.pack(new)
+        return packed[0], packed
+
+    def get_initial_state(self, batch_size=None):
+        """Memory and read vectors a small constant, every weighting on row 0, the rest zero."""
+        output, memory, weights, reads, *_ = self.state_size
+        dtype = self.compute_dtype
+        first_row = ops.cast(ops.arange(weights) % self.n_width == 0, dtype)
+        return [
+            ops.zeros((batch_size, output), dtype=dtype),
+            ops.full((batch_size, memory), INITIAL_MEMORY, dtype=dtype),
+            ops.broadcast_to(first_row, (batch_size, weights)),
+            ops.full((batch_size, reads), INITIAL_MEMORY, dtype=dtype),
+            *self.controller.get_initial_state(batch_size),
+        ]
+
+    def unpack(self, states):
+        """A recurrent layer's list of states as an `NTMState`, at least in float32."""
+        output, memory, weights, reads, *controller = states
+        wide = _wide(self.compute_dtype)
+        return NTMState(
+            output,
+            ops.reshape(ops.cast(memory, wide), (-1, self.n_width, self.m_depth)),
+            ops.reshape(
+                ops.cast(weights, wide), (-1, self.read_heads + self.write_heads, self.n_width)
+            ),
+            ops.reshape(reads, (-1, self.read_heads, self.m_depth)),
+            list(controller),
+        )
+
+    def pack(self, state):
+        """An `NTMState` as the list of states that a recurrent layer carries."""
+        flat = [state.output, _flat(state.memory), _flat(state.weights), _flat(state.reads)]
+        return [ops.cast(value, self.compute_dtype) for value in (*flat, *state.controller)]
+
+    def get_dropout_mask(self, step_input):
+        """Called by `keras.layers.RNN` before its loop: draws the controller's masks as well."""
+        self.controller.prepare_dropout(ops.shape(step_input)[0])
+        return super().get_dropout_mask(step_input)
+
+    def reset_dropout_mask(self):
+        """Called by `keras.layers.RNN` after its loop."""
+        self.controller.reset_dropout()
+        super().reset_dropout_mask()
+
+    def get_config(self):
+        model = None if self._default_controller else self.controller_model
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "n_width": self.n_width,
+            "m_depth": self.m_depth,
+            "shift_range": self.shift_range,
+            "controller_model": keras.saving.serialize_keras_object(model),
+            "read_heads": self.read_heads,
+            "write_heads": self.write_heads,
+            "activation": keras.activations.serialize(self.activation),
+            "read_to_output": self.read_to_output,
+            "dropout": self.dropout,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        model = config.get("controller_model")
+        config["controller_model"] = keras.saving.deserialize_keras_object(model)
+        return cls(**config)
+
+
+def _flat(value):
+    return ops.reshape(value, (-1, value.shape[1] * value.shape[2]))
+
+
+def _wide(dtype):
+    """Half precision cannot hold a small memory or a sharp weighting; the machine uses float32."""
+    return "float32" if dtype in ("float16", "bfloat16") else dtype
+
+
+def _check_sizes(units, n_width, m_depth, shift_range, read_heads, write_heads):
+    sizes = {
+        "units": units,
+        "n_width": n_width,
+        "m_depth": m_depth,
+        "shift_range": shift_range,
+        "read_heads": read_heads,
+        "write_heads": write_heads,
+    }
+    for name, size in sizes.items():
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, not {size!r}")
+    if shift_range > n_width:
+        raise ValueError(
+            f"shift_range={shift_range} is more than the n_width={n_width} rows there are to shift "
+            "over: lower shift_range or raise n_width"
+        )

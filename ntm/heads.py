@@ -1,0 +1,104 @@
+"""The controller's output, split and activated in one place into what the heads understand."""
+
+from typing import Any, NamedTuple
+
+from keras import ops
+
+# Where an instruction leaves this range its activation is flat to float32's eye, so the value
+# carries nothing more; a bound keeps one outsized step of the optimizer from being final.
+INSTRUCTION_BOUND = 20.0
+
+
+class Instructions(NamedTuple):
+    """What the heads are told at one step. H is all heads, the read heads first; W the write heads.
+
+    Attributes:
+        key: (B, H, M), in (-1, 1): what to look for.
+        strength: (B, H, 1), at least 0: how strongly similarity counts.
+        gate: (B, H, 1), in (0, 1): content (1) or the previous weighting (0).
+        shift_weights: (B, H, S), sums to one: how far to move.
+        sharpness: (B, H, 1), at least 1: how much to undo the blur of moving.
+        erase: (B, W, M), in (0, 1): which columns to clear.
+        add: (B, W, M), in (-1, 1): what to write.
+    """
+
+    key: Any
+    strength: Any
+    gate: Any
+    shift_weights: Any
+    sharpness: Any
+    erase: Any
+    add: Any
+
+
+def instruction_sizes(m_depth, shift_range, read_heads, write_heads):
+    """Numbers the controller puts out for each field of `Instructions`, in order."""
+    heads = read_heads + write_heads
+    return Instructions(
+        key=heads * m_depth,
+        strength=heads,
+        gate=heads,
+        shift_weights=heads * shift_range,
+        sharpness=heads,
+        erase=write_heads * m_depth,
+        add=write_heads * m_depth,
+    )
+
+
+def controller_input_output_shape(
+    input_dim, output_dim, m_depth, n_slots, shift_range, read_heads, write_heads
+):
+    """The widths a controller must have.
+
+    Args:
+        input_dim: width of the NTM's input.
+        output_dim: the NTM's `units`.
+        m_depth: M, the width of a memory row.
+        n_slots: N, the memory rows. No width depends on it; it is taken so that calls written for
+            the predecessor of this layer still work.
+        shift_range: S, the allowed shifts.
+        read_heads: R.
+        write_heads: W.
+
+    Returns:
+        `(controller_input_dim, controller_output_dim)`: the input and all read vectors; the
+        output and every head's instructions.
+    """
+    instructions = sum(instruction_sizes(m_depth, shift_range, read_heads, write_heads))
+    return input_dim + read_heads * m_depth, output_dim + instructions
+
+
+def split(controller_output, output_dim, m_depth, shift_range, read_heads, write_heads):
+    """The controller's output as the NTM's own output and activated instructions.
+
+    Args:
+        controller_output: (B, controller_output_dim), linear.
+
+    Returns:
+        `(output, Instructions)`, output (B, output_dim) still linear.
+    """
+    sizes = instruction_sizes(m_depth, shift_range, read_heads, write_heads)
+    bounded = ops.clip(controller_output, -INSTRUCTION_BOUND, INSTRUCTION_BOUND)
+    fields, start = [], output_dim
+    for size, heads in zip(sizes, (*[read_heads + write_heads] * 5, write_heads, write_heads)):
+        field = bounded[:, start : start + size]
+        fields.append(ops.reshape(field, (-1, heads, size // heads)))
+        start += size
+    return controller_output[:, :output_dim], activate(Instructions(*fields))
+
+
+def activate(raw):
+    """Activations of the heads' instructions, given as linear values of the same shapes."""
+    return Instructions(
+        # The similarity ignores a key's length, so a bounded key loses nothing and cannot blow up.
+        key=ops.tanh(raw.key),
+        # Softplus: positive, and close to linear where the strength is large.
+        strength=ops.softplus(raw.strength),
+        gate=ops.sigmoid(raw.gate),
+        shift_weights=ops.softmax(raw.shift_weights, axis=-1),
+        # The paper asks for gamma >= 1.
+        sharpness=1.0 + ops.softplus(raw.sharpness),
+        erase=ops.sigmoid(raw.erase),
+        # Bounded like the keys, so that content written can be found again by a key.
+        add=ops.tanh(raw.add),
+    )

@@ -1,0 +1,142 @@
+"""The Neural Turing Machine as a Keras recurrent layer."""
+
+import operator
+
+import keras
+from keras import ops
+
+from ntm.cell import NTMCell
+
+CELL_ARGUMENTS = (
+    "units",
+    "n_width",
+    "m_depth",
+    "shift_range",
+    "controller_model",
+    "read_heads",
+    "write_heads",
+    "activation",
+    "read_to_output",
+    "dropout",
+    "seed",
+)
+
+
+@keras.saving.register_keras_serializable(package="ntm")
+class NeuralTuringMachine(keras.layers.RNN):
+    """A Neural Turing Machine (Graves, Wayne and Danihelka 2014), used like `keras.layers.LSTM`.
+
+    Input (B, T, input_dim), optional mask (B, T); output (B, units), or (B, T, units) with
+    `return_sequences=True`. The equations, the arguments up to `seed` and the departures from the
+    paper are those of `NTMCell`; all other arguments are those of `keras.layers.RNN`.
+
+    Notes:
+        No weight depends on `n_width`: `set_weights` takes the weights of a layer with another.
+        On TensorFlow the loop runs from the first to the last step that any sequence of the batch
+        has unmasked, and no further, also compiled with XLA, where it compiles once a padded
+        shape (`ntm.tensorflow_loop`).
+    """
+
+    def __init__(
+        self,
+        units,
+        n_width=128,
+        m_depth=20,
+        shift_range=3,
+        controller_model=None,
+        read_heads=1,
+        write_heads=1,
+        activation="linear",
+        read_to_output=True,
+        dropout=0.0,
+        seed=None,
+        **rnn_kwargs,
+    ):
+        cell = NTMCell(
+            units,
+            n_width=n_width,
+            m_depth=m_depth,
+            shift_range=shift_range,
+            controller_model=controller_model,
+            read_heads=read_heads,
+            write_heads=write_heads,
+            activation=activation,
+            read_to_output=read_to_output,
+            dropout=dropout,
+            seed=seed,
+            name="ntm_cell",
+            dtype=rnn_kwargs.get("dtype"),
+        )
+        super().__init__(cell, **rnn_kwargs)
+        # Releases of Keras differ in whether RNN sets it.
+        self.supports_masking = True
+
+    def inner_loop(self, sequences, initial_state, mask, training=False):
+        if keras.backend.backend() != "tensorflow" or self.unroll:
+            return super().inner_loop(sequences, initial_state, mask, training=training)
+        from ntm.tensorflow_loop import recurrence
+
+        return recurrence(
+            self.cell,
+            sequences,
+            initial_state,
+            mask,
+            training=training,
+            go_backwards=self.go_backwards,
+            zero_output_for_mask=self.zero_output_for_mask,
+            return_sequences=self.return_sequences,
+        )
+
+    def reset_state(self):
+        """Back to the initial memory and weightings (Keras would write zeros)."""
+        if self.states is not None:
+            initial = self.get_initial_state(self.states[0].shape[0])
+            for variable, value in zip(self.states, initial):
+                variable.assign(value)
+
+    def trace(self, inputs):
+        """Runs the machine step by step and keeps everything it does, for figures and tests.
+
+        Args:
+            inputs: (B, T, input_dim).
+
+        Returns:
+            A dict of NumPy arrays: `outputs` (B, T, units), `memory` (B, T, N, M) after each step,
+            `read_weights` (B, T, R, N), `write_weights` (B, T, W, N), `reads` (B, T, R, M).
+        """
+        inputs = ops.convert_to_tensor(inputs, dtype=self.compute_dtype)
+        if not self.built:
+            self.build(inputs.shape)
+        states = self.get_initial_state(inputs.shape[0])
+        steps = []
+        for time in range(inputs.shape[1]):
+            _, states = self.cell(inputs[:, time], states)
+            steps.append([ops.convert_to_numpy(ops.cast(part, "float32"))
+                          for part in self.cell.unpack(states)[:4]])
+        output, memory, weights, reads = (ops.convert_to_numpy(ops.stack(part, axis=1))
+                                          for part in zip(*steps))
+        return {
+            "outputs": output,
+            "memory": memory,
+            "read_weights": weights[:, :, : self.cell.read_heads],
+            "write_weights": weights[:, :, self.cell.read_heads :],
+            "reads": reads,
+        }
+
+    def get_config(self):
+        config = super().get_config()
+        cell_config = self.cell.get_config()
+        del config["cell"]
+        return {**config, **{name: cell_config[name] for name in CELL_ARGUMENTS}}
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        model = config.get("controller_model")
+        config["controller_model"] = keras.saving.deserialize_keras_object(model)
+        return cls(**config)
+
+
+for _name in CELL_ARGUMENTS:
+    # The sizes have one home, the cell; the layer answers for them.
+    setattr(NeuralTuringMachine, _name, property(operator.attrgetter(f"cell.{_name}")))

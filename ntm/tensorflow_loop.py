@@ -1,0 +1,209 @@
+"""The recurrence over time on TensorFlow: what is faster than the loop of `keras.layers.RNN`.
+
+Three things, with the same results: the loop runs only over the steps that some sequence of the
+batch has unmasked, with one XLA compilation a padded shape; the backward pass keeps the carried
+state of each step and computes the rest again, which is cheaper than storing it; and nothing but
+the carried state is kept.
+"""
+
+import keras
+import tensorflow as tf
+
+
+def recurrence(
+    cell,
+    sequences,
+    initial_state,
+    mask=None,
+    training=False,
+    go_backwards=False,
+    zero_output_for_mask=False,
+    return_sequences=True,
+):
+    """Runs a cell over time, as `keras.layers.RNN.inner_loop` does.
+
+    The first state of the cell must be its output.
+
+    Args:
+        cell: an RNN cell with a flat list of states, the output first.
+        sequences: (B, T, input_dim).
+        initial_state: list of (B, size).
+        mask: (B, T) bool or None; a masked step changes no state and repeats the output.
+        training: passed to the cell.
+        go_backwards: run from the last step to the first; outputs are in the order of running.
+        zero_output_for_mask: put out zeros on masked steps.
+        return_sequences: if False, `outputs` is not filled.
+
+    Returns:
+        `(last_output, outputs, states)`: (B, units), (B, T, units), list of (B, size).
+    """
+    inputs = tf.transpose(sequences, (1, 0, 2))
+    if mask is not None:
+        mask = tf.transpose(tf.cast(mask, tf.bool))[:, :, None]
+    if go_backwards:
+        inputs = tf.reverse(inputs, [0])
+        mask = mask if mask is None else tf.reverse(mask, [0])
+    loop = _Loop(cell, inputs, mask, training, return_sequences)
+    outputs, states = loop.run(list(initial_state))
+    last_output = states[0]
+    if not return_sequences:
+        outputs = last_output[None]
+    elif mask is not None:
+        outputs = _fill_masked(outputs, mask, loop, initial_state[0], last_output)
+    if mask is not None and zero_output_for_mask:
+        last_output = tf.where(mask[-1], last_output, tf.zeros_like(last_output))
+        if return_sequences:
+            outputs = tf.where(mask, outputs, tf.zeros_like(outputs))
+    return last_output, tf.transpose(outputs, (1, 0, 2)), states
+
+
+def _fill_masked(outputs, mask, loop, first, last):
+    """Outputs of the steps that the loop skipped: before it the initial, after it the last one."""
+    time = tf.range(tf.shape(mask)[0])[:, None, None]
+    outputs = tf.where(time < loop.start, first[None], outputs)
+    return tf.where(time >= loop.end, last[None], outputs)
+
+
+class _Loop:
+    """The loop and its gradient, over time-major inputs (T, B, input_dim) and mask (T, B, 1)."""
+
+    def __init__(self, cell, inputs, mask, training, return_sequences):
+        self.cell = cell
+        self.inputs = inputs
+        self.mask = mask
+        self.training = training
+        self.return_sequences = return_sequences
+        self.length = inputs.shape[0] or tf.shape(inputs)[0]
+        self.start, self.end = _bounds(mask, self.length)
+        self.changed: set[int] = set()
+
+    def run(self, states):
+        """`(outputs (T, B, units), states)`; outputs outside of start and end are zero."""
+        weights = [variable.value for variable in self.cell.trainable_variables]
+        constants = [variable.value for variable in self.cell.non_trainable_variables]
+        forward = self._differentiable if self.training else self._forward
+        outputs, states, constants = forward(self.inputs, states, constants, weights)
+        if self.training:
+            for i in sorted(self.changed):
+                self.cell.non_trainable_variables[i].assign(constants[i])
+        return outputs, states
+
+    def _step(self, time, inputs, states, constants, weights):
+        (_, new_states), new_constants = self.cell.stateless_call(
+            weights, constants, inputs, states, training=self.training
+        )
+        self.changed.update(
+            i for i, (new, old) in enumerate(zip(new_constants, constants)) if new is not old
+        )
+        if self.mask is not None:
+            valid = self.mask[time]
+            new_states = [tf.where(valid, new, old) for new, old in zip(new_states, states)]
+        return list(new_states), list(new_constants)
+
+    def _forward(self, inputs, states, constants, weights, keep=False):
+        """The loop; with `keep`, also the states before each step but the output."""
+        count = len(states)
+
+        def body(time, states, constants, outputs, kept):
+            if keep:
+                before = (*states[1:], *constants)
+                kept = [array.write(time, value) for array, value in zip(kept, before)]
+            states, constants = self._step(time, inputs[time], states, constants, weights)
+            if self.return_sequences:
+                outputs = outputs.write(time, states[0])
+            return time + 1, states, constants, outputs, kept
+
+        outputs = self._array(states[0], self.length if self.return_sequences else 1)
+        kept = [self._array(value) for value in (*states[1:], *constants)] if keep else []
+        _, states, constants, outputs, kept = tf.while_loop(
+            lambda time, *_: time < self.end,
+            body,
+            (self.start, states, constants, outputs, kept),
+            maximum_iterations=self.length,
+        )
+        assert len(states) == count
+        if keep:
+            return outputs.stack(), states, constants, kept
+        return outputs.stack(), states, constants
+
+    def _differentiable(self, inputs, states, constants, weights):
+        sizes = (1, len(states), len(constants), len(weights))
+
+        @tf.custom_gradient
+        def run(*flat):
+            (inputs,), states, constants, weights = _split(flat, sizes)
+            outputs, last, final, kept = self._forward(
+                inputs, states, constants, weights, keep=True
+            )
+
+            def gradient(*upstream):
+                d_outputs, d_states = upstream[0], list(upstream[1 : 1 + len(last)])
+                d_inputs, d_states, d_weights = self._backward(
+                    inputs, states[0], weights, kept, d_outputs, d_states
+                )
+                return (d_inputs, *d_states, *[None] * len(constants), *d_weights)
+
+            return (outputs, *last, *final), gradient
+
+        flat = run(inputs, *states, *constants, *weights)
+        (outputs,), states, constants = _split(flat, sizes[:3])
+        return outputs, states, constants
+
+    def _backward(self, inputs, output, weights, kept, d_outputs, d_states):
+        """Gradients of inputs, initial states and weights, computing each step again."""
+        count = len(d_states) - 1
+
+        def body(time, d_states, d_weights, d_inputs):
+            time = time - 1
+            values = [array.read(time) for array in kept]
+            # The last output is in the state for masked steps only, where its value is not used.
+            states = [tf.zeros_like(output), *values[:count]]
+            step_inputs = inputs[time]
+            if self.return_sequences:
+                d_states = [d_states[0] + d_outputs[time], *d_states[1:]]
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch((step_inputs, states, weights))
+                new_states, _ = self._step(time, step_inputs, states, values[count:], weights)
+            d_step, d_states, d_step_weights = tape.gradient(
+                new_states,
+                (step_inputs, states, weights),
+                output_gradients=d_states,
+                unconnected_gradients=tf.UnconnectedGradients.ZERO,
+            )
+            d_weights = [total + step for total, step in zip(d_weights, d_step_weights)]
+            return time, d_states, d_weights, d_inputs.write(time, d_step)
+
+        _, d_states, d_weights, d_inputs = tf.while_loop(
+            lambda time, *_: time > self.start,
+            body,
+            (self.end, d_states, [tf.zeros_like(w) for w in weights], self._array(inputs[0])),
+            maximum_iterations=self.length,
+        )
+        return d_inputs.stack(), d_states, d_weights
+
+    def _array(self, value, size=None):
+        return tf.TensorArray(
+            value.dtype,
+            size=self.length if size is None else size,
+            element_shape=value.shape,
+            clear_after_read=False,
+        )
+
+
+def _bounds(mask, length):
+    """First step that any sequence has unmasked, and one past the last such step."""
+    if mask is None:
+        return tf.constant(0), tf.convert_to_tensor(length)
+    used = tf.cast(tf.reduce_any(mask, axis=(1, 2)), tf.int32)
+    time = tf.range(length)
+    end = tf.reduce_max(used * (time + 1))
+    start = tf.reduce_min(tf.where(used > 0, time, end))
+    return start, end
+
+
+def _split(flat, sizes):
+    parts, start = [], 0
+    for size in sizes:
+        parts.append(list(flat[start : start + size]))
+        start += size
+    return parts
