@@ -1,0 +1,175 @@
+"""The type of every configuration value, and the checks that need more than one of them.
+
+Values and their meaning stand in `conf/`, one home for each default; here are only types, so that
+Hydra refuses an unknown key or a wrong type while it composes. Each option of a group has its own
+dataclass, stored as `schema_<group>_<option>` and named in the option's defaults list; for `task`
+it is the task itself. Imports neither TensorFlow nor Keras: a configuration error answers at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from runner.errors import ConfigError, nearest
+from tasks import TASKS, Task
+
+MODES = ("train", "evaluate")
+DEVICES = ("auto", "cpu", "gpu")
+SCHEDULES = ("constant", "linear", "cosine")
+ACTIVATIONS = ("linear", "relu", "tanh", "sigmoid", "elu", "selu", "gelu", "silu", "softsign")
+
+
+@dataclass
+class Ntm:
+    """The memory and its heads (`ntm.*`)."""
+
+    n_width: int
+    m_depth: int
+    shift_range: int
+    read_heads: int
+    write_heads: int
+    read_to_output: bool
+
+
+@dataclass
+class Trainer:
+    """The training loop (`trainer.*`)."""
+
+    steps: int
+    batch_size: int
+    stop_when_solved: bool
+    shards: int | None
+    evaluate_every: int
+    checkpoint_every: int
+    log_every: int
+    clip_norm: float | None
+    average: float | None
+    skip_factor: float | None
+    verbose: bool
+
+
+@dataclass
+class Evaluate:
+    """The evaluation at the end, on a schedule, and of a saved run (`evaluate.*`)."""
+
+    cases: list[str] | None
+    sequences: int
+    batch_size: int
+
+
+@dataclass
+class Dense:
+    """`controller=dense`: one linear layer."""
+
+    name: str
+
+
+@dataclass
+class DoubleDense:
+    """`controller=double_dense`: a hidden layer, then a linear one."""
+
+    name: str
+    units: int
+    activation: str
+
+
+@dataclass
+class Lstm:
+    """`controller=lstm`: LSTM layers of these sizes, then a linear one."""
+
+    name: str
+    units: list[int]
+
+
+@dataclass
+class NtmModel:
+    """`model=ntm`: the Neural Turing Machine, described by `ntm.*` and `controller.*`."""
+
+    name: str
+
+
+@dataclass
+class DenseModel:
+    """`model=dense`: hidden layers of these sizes applied to each step alone, no memory."""
+
+    name: str
+    units: list[int]
+    activation: str
+
+
+@dataclass
+class LstmModel:
+    """`model=lstm`: LSTM layers of these sizes, no memory."""
+
+    name: str
+    units: list[int]
+
+
+@dataclass
+class Optimizer:
+    """What every optimizer has."""
+
+    name: str
+    learning_rate: float
+    schedule: str
+    clip_value: float | None
+
+
+@dataclass
+class Adam(Optimizer):
+    """`optimizer=adam`."""
+
+    beta_1: float
+    beta_2: float
+    epsilon: float
+
+
+@dataclass
+class RmsProp(Optimizer):
+    """`optimizer=rmsprop`."""
+
+    rho: float
+    momentum: float
+    epsilon: float
+    centered: bool
+
+
+@dataclass
+class Config:
+    """The whole configuration of a run, as `python run.py --cfg job` prints it."""
+
+    seed: int
+    mode: str
+    device: str
+    checkpoint: str | None
+    resume: str | None
+    ntm: Ntm
+    trainer: Trainer
+    evaluate: Evaluate
+    task: Any = MISSING
+    model: Any = MISSING
+    controller: Any = MISSING
+    optimizer: Any = MISSING
+
+
+GROUPS: dict[str, Mapping[str, type]] = {
+    "task": TASKS,
+    "model": {"ntm": NtmModel, "dense": DenseModel, "lstm": LstmModel},
+    "controller": {"dense": Dense, "double_dense": DoubleDense, "lstm": Lstm},
+    "optimizer": {"adam": Adam, "rmsprop": RmsProp},
+}
+
+
+def register() -> None:
+    """Put the schema into Hydra's ConfigStore."""
+    store = ConfigStore.instance()
+    store.store(name="schema", node=Config)
+    for group, options in GROUPS.items():
+        for option, node in options.items():
+            store.store(name=f"schema_{group}_{option}", node=node)
