@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from tasks.base import Batch, Task
 from tasks.copy import Copy
+from tasks.repeat_copy import RepeatCopy
 
 TASKS: dict[str, type[Task]] = {
     "copy": Copy,
+    "repeat_copy": RepeatCopy,
 }
 
-__all__ = ["TASKS", "Batch", "Copy", "Task"]
+__all__ = ["TASKS", "Batch", "Copy", "RepeatCopy", "Task"]
