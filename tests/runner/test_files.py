@@ -1,0 +1,92 @@
+"""Files are whole or absent, whatever happens while they are written."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from runner import files
+
+
+def test_write_replaces_the_old_file_and_leaves_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "new folder" / "status.json"
+    files.write_text(path, "old")
+    files.write_text(path, "new é")
+
+    assert path.read_text(encoding="utf-8") == "new é"
+    assert os.listdir(path.parent) == ["status.json"]
+
+
+@pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt])
+def test_a_crash_in_the_middle_leaves_the_old_file(
+    tmp_path: Path, failure: type[BaseException]
+) -> None:
+    path = tmp_path / "model.keras"
+    path.write_text("old")
+
+    with pytest.raises(failure), files.replace_with(path) as unfinished:
+        unfinished.write_text("half of the n")
+        raise failure
+
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["model.keras"]
+
+
+def test_readers_see_the_old_file_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.json"
+    path.write_text("old")
+
+    with files.replace_with(path) as unfinished:
+        unfinished.write_text("new")
+        assert path.read_text() == "old"
+
+    assert path.read_text() == "new"
+
+
+def test_the_unfinished_file_keeps_the_suffix_and_the_folder(tmp_path: Path) -> None:
+    """Keras refuses to save to a name without `.keras`; a rename across disks is not atomic."""
+    with files.replace_with(tmp_path / "model.keras") as unfinished:
+        assert unfinished.suffix == ".keras"
+        assert unfinished.parent == tmp_path
+        unfinished.write_text("x")
+
+
+def test_content_is_on_the_disk_before_the_name_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without this order a power cut can leave an empty file under the final name."""
+    done: list[str] = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda fd: (done.append("sync"), fsync(fd)))
+    monkeypatch.setattr(os, "replace", lambda a, b: (done.append("rename"), replace(a, b)))
+
+    files.write_text(tmp_path / "a", "text")
+
+    assert done == ["sync", "rename", "sync"]
+
+
+def test_json_is_strict_and_takes_numpy_and_nested_values(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.json"
+    files.write_json(
+        path,
+        {
+            "loss": float("nan"),
+            "rate": np.float32(0.5),
+            "steps": np.int64(3),
+            "cases": {"length=5": (1, None, np.inf)},
+            "curve": np.array([1.0, np.nan]),
+        },
+    )
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    assert json.loads(path.read_text(), parse_constant=refuse) == {
+        "loss": None,
+        "rate": 0.5,
+        "steps": 3,
+        "cases": {"length=5": [1, None, None]},
+        "curve": [1.0, None],
+    }
