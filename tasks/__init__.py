@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tasks.associative_recall import AssociativeRecall
 from tasks.base import Batch, Task
 from tasks.copy import Copy
 from tasks.repeat_copy import RepeatCopy
@@ -9,6 +10,7 @@ from tasks.repeat_copy import RepeatCopy
 TASKS: dict[str, type[Task]] = {
     "copy": Copy,
     "repeat_copy": RepeatCopy,
+    "associative_recall": AssociativeRecall,
 }
 
-__all__ = ["TASKS", "Batch", "Copy", "RepeatCopy", "Task"]
+__all__ = ["TASKS", "AssociativeRecall", "Batch", "Copy", "RepeatCopy", "Task"]
