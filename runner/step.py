@@ -1,0 +1,273 @@
+"""One training step and one prediction, compiled with XLA and spread over cores or GPUs.
+
+A batch is split into equal shards. The same compiled function works on each, in parallel: on a
+CPU because XLA's code for one loop of small operations fills one core, on GPUs one shard each.
+Everything is compiled once for a padded shape; a batch of shorter sequences only loops less.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from runner.build import logits_model
+
+# How many steps the running mean of gradient norms remembers, and sees before it judges.
+NORM_MEMORY = 100
+
+
+class StepResult(NamedTuple):
+    """What one training step says of its batch, scalars on the device.
+
+    loss_bits: cross-entropy in bits a sequence. bit_errors: wrong bits a sequence.
+    gradient_norm: global norm before clipping. skipped: 1 if the update was not made.
+    """
+
+    loss_bits: tf.Tensor
+    bit_errors: tf.Tensor
+    gradient_norm: tf.Tensor
+    skipped: tf.Tensor
+
+
+class TrainingStep:
+    """Gradient, clipping and update of one batch.
+
+    The loss is the cross-entropy of a target bit, averaged over the bits that count in the batch.
+
+    Args:
+        model: a model from `runner.build.model_from`.
+        optimizer: updates its weights.
+        batch_size: sequences in every batch.
+        shards: parts computed in parallel, None for one a core or GPU.
+        clip_norm: largest global norm of the gradient, None for no bound.
+        skip_factor: an update whose norm is this many times the running mean is not made, None
+            for never. One with a norm that is not finite is never made.
+        average: decay of the running average of the weights, None for none.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        batch_size: int,
+        shards: int | None = None,
+        clip_norm: float | None = None,
+        skip_factor: float | None = None,
+        average: float | None = None,
+    ) -> None:
+        self.model = logits_model(model)
+        self.optimizer = optimizer
+        self.clip_norm = clip_norm
+        self.skip_factor = skip_factor
+        self.average = average
+        self.shards = usable_shards(batch_size, shards)
+        optimizer.build(model.trainable_variables)
+        self.averages = [
+            tf.Variable(v.value, trainable=False, name=f"average/{v.path}")
+            for v in (model.trainable_variables if average is not None else [])
+        ]
+        self.norm_mean = tf.Variable(0.0, trainable=False, name="gradient_norm_mean")
+        self.gradients = tf.function(self._gradients, jit_compile=True)
+        self.update = tf.function(self._update, jit_compile=True)
+        self.run = tf.function(self._run)
+
+    def __call__(
+        self, inputs: Any, targets: Any, weights: Any, mask: Any
+    ) -> StepResult:
+        """Train on one batch: (B, T, input_dim), twice (B, T, output_dim), and (B, T) bool."""
+        return self.run(inputs, targets, weights, mask)
+
+    @property
+    def variables(self) -> list[Any]:
+        """Everything that changes in training, in a stable order: what a checkpoint holds."""
+        return [
+            *self.model.trainable_variables,
+            *self.model.non_trainable_variables,
+            *self.optimizer.variables,
+            *self.averages,
+            self.norm_mean,
+        ]
+
+    @property
+    def evaluated_weights(self) -> list[tf.Tensor]:
+        """The trainable weights to evaluate and save: their average, if there is one."""
+        source = self.averages or [v.value for v in self.model.trainable_variables]
+        return [tf.convert_to_tensor(value) for value in source]
+
+    def _run(self, inputs: Any, targets: Any, weights: Any, mask: Any) -> StepResult:
+        trainable, constants = _values(self.model)
+        sums, gradients, constants = _in_shards(
+            lambda *shard: self.gradients(trainable, constants, *shard),
+            (inputs, targets, weights, mask),
+            self.shards,
+        )
+        loss, errors, bits = sums
+        norm, skipped = self.update(gradients, bits)
+        for variable, value in zip(
+            self.model.non_trainable_variables, constants, strict=True
+        ):
+            variable.assign(value)
+        sequences = tf.cast(tf.shape(inputs)[0], tf.float32)
+        return StepResult(
+            loss / sequences / tf.math.log(2.0), errors / sequences, norm, skipped
+        )
+
+    def _gradients(
+        self,
+        trainable: Any,
+        constants: Any,
+        inputs: Any,
+        targets: Any,
+        weights: Any,
+        mask: Any,
+    ) -> tuple[Any, ...]:
+        """Sums over a shard of loss (nats), wrong bits and bits; the loss's gradient; the rest."""
+        with tf.GradientTape() as tape:
+            tape.watch(trainable)
+            logits, constants = self.model.stateless_call(
+                trainable, constants, inputs, mask=mask, training=True
+            )
+            logits = tf.cast(logits, tf.float32)
+            costs = tf.nn.sigmoid_cross_entropy_with_logits(
+                labels=targets, logits=logits
+            )
+            loss = tf.reduce_sum(costs * weights)
+        wrong = tf.cast((logits > 0) != (targets > 0.5), tf.float32)
+        sums = (loss, tf.reduce_sum(wrong * weights), tf.reduce_sum(weights))
+        return sums, tape.gradient(loss, trainable), constants
+
+    def _update(self, gradients: Any, bits: Any) -> tuple[Any, Any]:
+        """Clip, update unless the gradient is out of bounds, and average. `(norm, skipped)`."""
+        gradients = [gradient / bits for gradient in gradients]
+        norm = tf.linalg.global_norm(gradients)
+        sound = tf.math.is_finite(norm)
+        if self.skip_factor is not None:
+            usual = (self.norm_mean == 0.0) | (
+                norm <= self.skip_factor * self.norm_mean
+            )
+            sound = sound & ((self.optimizer.iterations.value < NORM_MEMORY) | usual)
+        if self.clip_norm is not None:
+            scale = tf.minimum(1.0, self.clip_norm / (norm + 1e-12))
+            gradients = [gradient * scale for gradient in gradients]
+        variables = [
+            v.value
+            for v in (*self.model.trainable_variables, *self.optimizer.variables)
+            if v is not self.optimizer.iterations
+        ]
+        before = [tf.identity(variable) for variable in variables]
+        self.optimizer.apply(gradients, self.model.trainable_variables)
+        for variable, old in zip(variables, before, strict=True):
+            variable.assign(tf.where(sound, variable, old))
+        self._follow(norm, sound)
+        return norm, 1.0 - tf.cast(sound, tf.float32)
+
+    def _follow(self, norm: Any, sound: Any) -> None:
+        """Update the running means of the gradient's norm and of the weights."""
+        step = tf.cast(self.optimizer.iterations.value, tf.float32)
+        decay = tf.minimum(1.0 - 1.0 / NORM_MEMORY, (step - 1.0) / step)
+        # An outsized norm counts as the largest that is usual, so that a lasting change of scale
+        # is followed instead of being skipped for ever.
+        if self.skip_factor is not None:
+            bound = tf.where(
+                self.norm_mean > 0, self.skip_factor * self.norm_mean, norm
+            )
+            norm = tf.minimum(norm, bound)
+        norm = tf.where(tf.math.is_finite(norm), norm, self.norm_mean)
+        self.norm_mean.assign(decay * self.norm_mean + (1.0 - decay) * norm)
+        if self.average is None:
+            return
+        # Starts as a plain mean, so that the initial weights are soon forgotten.
+        decay = tf.minimum(self.average, step / (step + 10.0))
+        for mean, variable in zip(
+            self.averages, self.model.trainable_variables, strict=True
+        ):
+            mean.assign(decay * mean + (1.0 - decay) * variable.value)
+
+
+class Prediction:
+    """Probabilities of a model, compiled once for a padded shape.
+
+    Args:
+        model: a model from `runner.build.model_from`.
+        batch_size: sequences in every call.
+        shards: parts computed in parallel, None for one a core or GPU.
+    """
+
+    def __init__(
+        self, model: keras.Model, batch_size: int, shards: int | None = None
+    ) -> None:
+        self.model = model
+        self.batch_size = batch_size
+        self.shards = usable_shards(batch_size, shards)
+        self.compiled = tf.function(self._probabilities, jit_compile=True)
+        self.run = tf.function(self._run)
+
+    def __call__(
+        self, inputs: Any, mask: Any, trainable: Sequence[Any] | None = None
+    ) -> Any:
+        """Probabilities (B, T, output_dim), NumPy, of (B, T, input_dim) with mask (B, T).
+
+        trainable: weights to use in place of the model's own.
+        """
+        weights = [v.value for v in self.model.trainable_variables]
+        weights = [tf.convert_to_tensor(w) for w in (trainable or weights)]
+        return np.asarray(self.run(weights, inputs, mask))
+
+    def _run(self, weights: Any, inputs: Any, mask: Any) -> Any:
+        _, constants = _values(self.model)
+        parts = _each_shard(
+            lambda *shard: self.compiled(weights, constants, *shard),
+            (inputs, mask),
+            self.shards,
+        )
+        return tf.concat(parts, axis=0)
+
+    def _probabilities(
+        self, weights: Any, constants: Any, inputs: Any, mask: Any
+    ) -> Any:
+        outputs, _ = self.model.stateless_call(
+            weights, constants, inputs, mask=mask, training=False
+        )
+        return outputs
+
+
+def usable_shards(batch_size: int, shards: int | None) -> int:
+    """The number of equal shards: at most one a GPU or core and `shards`, dividing the batch."""
+    gpus = len(tf.config.list_logical_devices("GPU"))
+    most = shards or gpus or len(os.sched_getaffinity(0))
+    return max(
+        count
+        for count in range(1, min(most, batch_size) + 1)
+        if batch_size % count == 0
+    )
+
+
+def _values(model: keras.Model) -> tuple[list[Any], list[Any]]:
+    trainable = [tf.identity(v.value) for v in model.trainable_variables]
+    return trainable, [tf.identity(v.value) for v in model.non_trainable_variables]
+
+
+def _each_shard(
+    function: Callable[..., Any], arrays: Sequence[Any], shards: int
+) -> list[Any]:
+    gpus = tf.config.list_logical_devices("GPU")
+    results = []
+    for index, shard in enumerate(
+        zip(*(tf.split(a, shards) for a in arrays), strict=True)
+    ):
+        with tf.device(gpus[index % len(gpus)].name if gpus else None):
+            results.append(function(*shard))
+    return results
+
+
+def _in_shards(function: Callable[..., Any], arrays: Sequence[Any], shards: int) -> Any:
+    """Sums and gradients added over the shards; the constants of the first."""
+    results = _each_shard(function, arrays, shards)
+    sums, gradients, constants = zip(*results, strict=True)
+    add = lambda parts: [tf.add_n(list(same)) for same in zip(*parts, strict=True)]
+    return add(sums), add(gradients), constants[0]
