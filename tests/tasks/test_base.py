@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -191,3 +193,16 @@ def test_no_task_has_a_default(name: str) -> None:
     for field in dataclasses.fields(TASKS[name]):
         assert field.default is dataclasses.MISSING, field.name
         assert field.default_factory is dataclasses.MISSING, field.name
+
+
+def test_the_tasks_of_the_paper() -> None:
+    assert list(TASKS) == ["copy", "repeat_copy", "associative_recall", "ngrams", "priority_sort"]
+
+
+def test_the_package_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, tasks; "
+        "print({'hydra', 'omegaconf', 'keras', 'tensorflow', 'ntm'} & set(sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"
