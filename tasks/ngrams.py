@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from tasks.base import Batch, BoolArray, FloatArray, IntArray, Task, cross_entropy_bits, phase
+from tasks.base import Batch, FloatArray, IntArray, Task, cross_entropy_bits, phase
 
 
 @dataclass(kw_only=True)
@@ -130,13 +130,18 @@ def optimal_probabilities(bits: IntArray, context: int) -> FloatArray:
     sequences drawn from such tables. For the first `context` bits it is 1/2.
     """
     before, following = context_numbers(bits, context)[:, :-1], bits[:, context:]
-    seen = before[..., None] == np.arange(2**context)
-    ones = seen & (following[..., None] == 1)
-
-    def count_earlier(events: BoolArray) -> IntArray:
-        until_now = np.cumsum(events, axis=1, dtype=np.int32) - events
-        return np.take_along_axis(until_now, before[..., None], axis=2)[..., 0]
+    # Sorted by context, in order of time within each, what a context has shown so far is a
+    # cumulative sum since the first of its steps.
+    order = np.argsort(before, axis=1, kind="stable")
+    sorted_before = np.take_along_axis(before, order, axis=1)
+    sorted_following = np.take_along_axis(following, order, axis=1)
+    place = np.broadcast_to(np.arange(order.shape[1]), order.shape)
+    is_first = np.diff(sorted_before, axis=1, prepend=-1) != 0
+    first = np.maximum.accumulate(np.where(is_first, place, 0), axis=1)
+    earlier_ones = np.cumsum(sorted_following, axis=1) - sorted_following
+    ones = earlier_ones - np.take_along_axis(earlier_ones, first, axis=1)
 
     probabilities = np.full(bits.shape, 0.5)
-    probabilities[:, context:] = (count_earlier(ones) + 0.5) / (count_earlier(seen) + 1)
+    estimates = (ones + 0.5) / (place - first + 1)
+    np.put_along_axis(probabilities[:, context:], order, estimates, axis=1)
     return probabilities
