@@ -1,19 +1,34 @@
 """Train or evaluate a model: `python run.py --help`."""
 
+import logging
+import sys
+from pathlib import Path
+
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from runner import schema
+from runner import checks, command_line, saved, schema
+from runner.errors import friendly
 
 schema.register()
+log = logging.getLogger("run")
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(config: DictConfig) -> float:
-    from runner import job
+    """Run the job that Hydra composed and return its objective."""
+    hydra_config = HydraConfig.get()
+    config, warnings = checks.settle(config, hydra_config.overrides.task)
+    for warning in warnings:
+        log.warning(warning)
+    saved.keep(config, Path(hydra_config.runtime.output_dir))
+    from runner import job  # TensorFlow, only once the configuration is known to be good
 
     return job.run(config)
 
 
 if __name__ == "__main__":
-    main()
+    sys.argv[1:] = command_line.complete(sys.argv[1:])
+    with friendly():
+        main()

@@ -1,4 +1,4 @@
-"""The type of every configuration value, and the checks that need more than one of them.
+"""The type of every configuration value.
 
 Values and their meaning stand in `conf/`, one home for each default; here are only types, so that
 Hydra refuses an unknown key or a wrong type while it composes. Each option of a group has its own
@@ -8,21 +8,14 @@ it is the task itself. Imports neither TensorFlow nor Keras: a configuration err
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import MISSING
 
-from runner.errors import ConfigError, nearest
-from tasks import TASKS, Task
-
-MODES = ("train", "evaluate")
-DEVICES = ("auto", "cpu", "gpu")
-SCHEDULES = ("constant", "linear", "cosine")
-ACTIVATIONS = ("linear", "relu", "tanh", "sigmoid", "elu", "selu", "gelu", "silu", "softsign")
+from tasks import TASKS
 
 
 @dataclass

@@ -1,0 +1,193 @@
+"""What the schema's types cannot say about a configuration, checked before TensorFlow is imported.
+
+Each message says what was given and what would be right. `settle` is the way from what Hydra
+composed to what runs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import InterpolationResolutionError
+
+from runner import saved
+from runner.errors import ConfigError
+from runner.explain import unknown_key
+from runner.schema import GROUPS
+from tasks import TASKS, Task
+from tasks.base import suggestion
+
+CHOICES = {
+    "mode": ("train", "evaluate"),
+    "device": ("auto", "cpu", "gpu"),
+    "optimizer.schedule": ("constant", "linear", "cosine"),
+    "controller.activation": (
+        *("linear", "relu", "tanh", "sigmoid", "elu", "selu", "gelu", "silu", "softsign"),
+    ),
+}
+CHOICES["model.activation"] = CHOICES["controller.activation"]
+AT_LEAST_ONE = (
+    "ntm.n_width",
+    "ntm.m_depth",
+    "ntm.shift_range",
+    "ntm.read_heads",
+    "ntm.write_heads",
+    "trainer.steps",
+    "trainer.batch_size",
+    "trainer.shards",
+    "trainer.evaluate_every",
+    "trainer.checkpoint_every",
+    "trainer.log_every",
+    "evaluate.sequences",
+    "evaluate.batch_size",
+    "controller.units",
+    "model.units",
+)
+POSITIVE = (
+    "optimizer.learning_rate",
+    "optimizer.epsilon",
+    "optimizer.clip_value",
+    "trainer.clip_norm",
+    "trainer.skip_factor",
+)
+BELOW_ONE = (
+    "optimizer.beta_1",
+    "optimizer.beta_2",
+    "optimizer.rho",
+    "optimizer.momentum",
+    "trainer.average",
+)
+
+
+def settle(config: DictConfig, overrides: Sequence[str]) -> tuple[DictConfig, list[str]]:
+    """Return the configuration that runs, checked, and warnings about it.
+
+    config: what Hydra composed; overrides: what the person stated on the command line, as in
+        `hydra.overrides.task`. They differ from the result when a saved run is evaluated or
+        gone on with.
+
+    Raises ConfigError.
+    """
+    _check_shape(config)
+    _check_choices(config)
+    config = saved.with_saved(config, overrides)
+    return config, validate(config)
+
+
+def validate(config: DictConfig) -> list[str]:
+    """Check the values of a configuration and return warnings. Raises ConfigError."""
+    _check_shape(config)
+    _check_choices(config)
+    _check_numbers(config)
+    task = build_task(config)
+    _check_cases(config, task)
+    if config.model.name != "ntm":
+        return []
+    _check_shift(config)
+    return list(_memory_warnings(config, task))
+
+
+def build_task(config: DictConfig) -> Task:
+    """Return the task that the configuration describes. Raises ConfigError."""
+    try:
+        return TASKS[config.task.name](**config.task)
+    except ValueError as error:
+        raise ConfigError(f"{error}.") from None
+
+
+def refuse_unknown(node: DictConfig, prefix: str, root: DictConfig) -> None:
+    """Refuse keys that the dataclass of a node does not have: `+key=value` can add them.
+
+    prefix: the key of the node with a dot at its end; root: the configuration it belongs to.
+    """
+    fields = getattr(OmegaConf.get_type(node), "__dataclass_fields__", None)
+    for key in node:
+        if fields is not None and key not in fields:
+            raise ConfigError(unknown_key(f"{prefix}{key}", root))
+        child = node._get_node(key)
+        if isinstance(child, DictConfig) and not child._is_none() and not child._is_missing():
+            refuse_unknown(child, f"{prefix}{key}.", root)
+
+
+def _check_shape(config: DictConfig) -> None:
+    """Refuse keys that were added with `+`, values still missing, a name of another option."""
+    refuse_unknown(config, "", config)
+    _check_interpolations(config)
+    for key in sorted(OmegaConf.missing_keys(config)):
+        raise ConfigError(f"{key} has no value: state {key}=... on the command line or in a file.")
+    for group, options in GROUPS.items():
+        name = config[group].name
+        if options.get(name) is not OmegaConf.get_type(config[group]):
+            raise ConfigError(
+                f"{group}.name={name} cannot be set by itself: choose an option with "
+                f"{group}=... ({', '.join(options)})."
+            )
+
+
+def _check_interpolations(config: DictConfig) -> None:
+    try:
+        OmegaConf.to_container(config, resolve=True)
+    except InterpolationResolutionError as error:
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"{error.full_key} refers to what does not exist: {reason}.") from None
+
+
+def _check_choices(config: DictConfig) -> None:
+    for key, choices in CHOICES.items():
+        value = OmegaConf.select(config, key)
+        if value is not None and value not in choices:
+            raise ConfigError(
+                f"{key}={value} is not known{suggestion(value, choices)}: "
+                f"choose one of {', '.join(choices)}."
+            )
+
+
+def _check_numbers(config: DictConfig) -> None:
+    if config.seed < 0:
+        raise ConfigError(f"seed={config.seed} must be 0 or more.")
+    for key in AT_LEAST_ONE:
+        value = OmegaConf.select(config, key)
+        for number in value if isinstance(value, ListConfig) else [value]:
+            if number is not None and number < 1:
+                raise ConfigError(f"{key}={value} must be at least 1.")
+    for key in POSITIVE:
+        value = OmegaConf.select(config, key)
+        if value is not None and not (value > 0 and math.isfinite(value)):
+            raise ConfigError(f"{key}={value} must be larger than 0.")
+    for key in BELOW_ONE:
+        value = OmegaConf.select(config, key)
+        if value is not None and not 0 <= value < 1:
+            raise ConfigError(f"{key}={value} must be at least 0 and less than 1.")
+    for key in ("controller.units", "model.units"):
+        if OmegaConf.select(config, key) == []:
+            raise ConfigError(f"{key}=[] must name the size of at least one layer, e.g. [100].")
+
+
+def _check_shift(config: DictConfig) -> None:
+    shifts, rows = config.ntm.shift_range, config.ntm.n_width
+    if shifts > rows:
+        raise ConfigError(
+            f"ntm.shift_range={shifts} is larger than ntm.n_width={rows}: a head cannot shift "
+            f"further than round the memory. Set ntm.shift_range to at most {rows}."
+        )
+
+
+def _check_cases(config: DictConfig, task: Task) -> None:
+    for case in config.evaluate.cases or []:
+        try:
+            task.parse_case(case)
+        except ValueError as error:
+            raise ConfigError(f"{error}.") from None
+    if config.evaluate.cases is not None and not config.evaluate.cases:
+        raise ConfigError("evaluate.cases=[] is empty: name a case, or null for the task's own.")
+
+
+def _memory_warnings(config: DictConfig, task: Task) -> Iterator[str]:
+    rows, needed = config.ntm.n_width, task.rows_needed()
+    if rows < needed:
+        yield (
+            f"ntm.n_width={rows} is less than the {needed} rows that the longest training "
+            f"sequence of {task.name} fills: it may not be learnt"
+        )

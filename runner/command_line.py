@@ -1,0 +1,48 @@
+"""The command line as a person writes it, turned into what Hydra's grammar takes.
+
+Two things are made easier than Hydra alone has them: cases need no quotes, as in
+`evaluate.cases=[length=20,length=120]`, and `checkpoint=DIR` or `resume=DIR` brings the saved
+run's task, model, controller and optimizer along, so that their values can be overridden.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from runner.saved import saved_names
+
+CASES = "evaluate.cases="
+
+
+def complete(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments for Hydra."""
+    quoted = [_quote_cases(argument) for argument in arguments]
+    stated = {argument.partition("=")[0] for argument in quoted}
+    return quoted + [
+        f"{group}={name}" for group, name in _saved_groups(quoted).items() if group not in stated
+    ]
+
+
+def _quote_cases(argument: str) -> str:
+    """Quote the cases of `evaluate.cases=...`: a size that comes again starts the next case."""
+    value = argument.removeprefix(CASES)
+    if value == argument or "=" not in value or set(value) & set("'\""):
+        return argument
+    cases: list[dict[str, str]] = [{}]
+    for part in value.removeprefix("[").removesuffix("]").split(","):
+        size = part.partition("=")[0].strip()
+        if size in cases[-1]:
+            cases.append({})
+        cases[-1][size] = part.strip()
+    names = (",".join(case.values()) for case in cases)
+    return CASES + "[" + ",".join(f'"{name}"' for name in names) + "]"
+
+
+def _saved_groups(arguments: Sequence[str]) -> dict[str, str]:
+    """The options of the one run that `checkpoint` or `resume` names, in a form to state."""
+    for argument in arguments:
+        key, _, folder = argument.partition("=")
+        if key in ("checkpoint", "resume"):
+            return saved_names(Path(folder.strip("'\"")))
+    return {}

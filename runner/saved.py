@@ -1,0 +1,184 @@
+"""The configuration of a saved run, with what the person states differently this time.
+
+`mode=evaluate checkpoint=DIR` and `resume=DIR` take every value from `DIR/.hydra/config.yaml`,
+and over it only what was stated on the command line, so that DIR alone is enough. What the saved
+weights or an exact continuation rule out is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from runner.errors import ConfigError
+from runner.files import write_text
+from runner.schema import GROUPS, Config
+from tasks import TASKS, Task
+
+CONFIG = ".hydra/config.yaml"
+WHERE = ("mode", "device", "checkpoint", "resume")
+FREE_IN_EVALUATION = ("seed", "evaluate", "task", "ntm.n_width", "trainer.verbose")
+FREE_IN_RESUMING = (
+    "evaluate",
+    "trainer.steps",
+    "trainer.stop_when_solved",
+    "trainer.evaluate_every",
+    "trainer.checkpoint_every",
+    "trainer.log_every",
+    "trainer.verbose",
+)
+
+
+def with_saved(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """Return the configuration that `mode`, `checkpoint` and `resume` ask for.
+
+    config: what Hydra composed; overrides: what the person stated, as in `hydra.overrides.task`.
+    Raises ConfigError when they contradict each other, or a folder lacks what it needs.
+    """
+    checkpoint, resume = config.checkpoint, config.resume
+    if config.mode == "evaluate":
+        if checkpoint is None:
+            raise ConfigError("mode=evaluate needs the run to evaluate: checkpoint=<run folder>.")
+        if resume is not None:
+            raise ConfigError(
+                f"resume={resume} goes on with a training and mode=evaluate does not train: "
+                "leave one of them out."
+            )
+        return evaluated_config(config, overrides, Path(checkpoint))
+    if checkpoint is not None:
+        raise ConfigError(
+            f"checkpoint={checkpoint} is for mode=evaluate: add mode=evaluate, or write "
+            f"resume={checkpoint} to go on training."
+        )
+    return config if resume is None else resumed_config(config, overrides, Path(resume))
+
+
+def evaluated_config(config: DictConfig, overrides: Sequence[str], checkpoint: Path) -> DictConfig:
+    """Return the configuration to evaluate the run in the folder `checkpoint` with."""
+    _check_folder("checkpoint", checkpoint, [CONFIG, "model.keras"])
+    saved = _load(checkpoint, config)
+    result = _over(saved, config, overrides, FREE_IN_EVALUATION, "when a saved run is evaluated")
+    _check_same_encoding(saved, result)
+    return result
+
+
+def resumed_config(config: DictConfig, overrides: Sequence[str], resume: Path) -> DictConfig:
+    """Return the configuration to go on with the run in the folder `resume`."""
+    _check_folder("resume", resume, [CONFIG, "checkpoints"])
+    saved = _load(resume, config)
+    if saved.mode != "train":
+        raise ConfigError(f"resume={resume} is the folder of an evaluation, not of a training.")
+    return _over(saved, config, overrides, FREE_IN_RESUMING, "when a run goes on where it stopped")
+
+
+def keep(config: DictConfig, folder: Path) -> None:
+    """Write the configuration that runs where Hydra wrote the one it composed."""
+    write_text(folder / CONFIG, OmegaConf.to_yaml(config))
+
+
+def saved_names(folder: Path) -> dict[str, str]:
+    """The option of each group that the run in `folder` was made with; empty if it has none."""
+    try:
+        saved = OmegaConf.load(folder / CONFIG)
+        return {group: str(saved[group].name) for group in GROUPS}
+    except (OSError, yaml.YAMLError, OmegaConfBaseException, TypeError):
+        return {}
+
+
+def _check_folder(key: str, folder: Path, needed: Sequence[str]) -> None:
+    if not folder.is_dir():
+        raise ConfigError(f"{key}={folder} is not a folder: state that of a run, with {needed[0]}.")
+    for name in needed:
+        path = folder / name
+        if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+            raise ConfigError(
+                f"{key}={folder} has no {name}, which a run's folder holds: state the folder of a "
+                f"run (such as outputs/copy/...) that got far enough to write it."
+            )
+
+
+def _load(folder: Path, config: DictConfig) -> DictConfig:
+    """Load a run's configuration; a key that it is too old to have comes from `config`."""
+    path = folder / CONFIG
+    names = saved_names(folder)
+    result = OmegaConf.structured(Config)
+    try:
+        for group, options in GROUPS.items():
+            result[group] = OmegaConf.structured(options[names[group]])
+            if names[group] == config[group].name:
+                result[group].merge_with(config[group])
+        same = {key: value for key, value in config.items() if key not in GROUPS}
+        result.merge_with(same, OmegaConf.load(path))
+    except (KeyError, yaml.YAMLError, OmegaConfBaseException) as error:
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(
+            f"{path} does not describe a run of this version of the project ({reason})."
+        ) from None
+    return result
+
+
+def _over(
+    saved: DictConfig,
+    config: DictConfig,
+    overrides: Sequence[str],
+    free: Sequence[str],
+    when: str,
+) -> DictConfig:
+    """Put what was stated over a saved configuration, as far as it is free to differ."""
+    result = saved.copy()
+    for key in WHERE:
+        result[key] = config[key]
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        key = override.key_or_group
+        if key in WHERE:
+            continue
+        if key == "experiment" and override.value() is not None:
+            raise ConfigError(
+                f"{override.input_line} cannot be used {when}: state the values that should "
+                f"differ one by one. What may differ: {', '.join(free)}."
+            )
+        if key in GROUPS and isinstance(override.value(), str):
+            given, was = config[key].name, saved[key].name
+        else:
+            given, was = OmegaConf.select(config, key), OmegaConf.select(saved, key)
+            if any(f"{key}.".startswith(f"{prefix}.") for prefix in free):
+                OmegaConf.update(result, key, given)
+                continue
+        if given != was:
+            raise ConfigError(
+                f"{override.input_line} cannot be used {when}: the run was made with {key}={was}. "
+                f"What may differ: {', '.join(free)}."
+            )
+    return result
+
+
+def _check_same_encoding(saved: DictConfig, result: DictConfig) -> None:
+    """Refuse task values for which the same sequence would be written in another way."""
+    before, after = _task(saved), _task(result)
+    sizes = before.parse_case(before.solved_case())
+    old, new = (task.sample(np.random.default_rng(0), 2, **sizes) for task in (before, after))
+    if old.inputs.shape != new.inputs.shape or old.targets.shape != new.targets.shape:
+        same = False
+    else:
+        same = bool((old.inputs == new.inputs).all() and (old.targets == new.targets).all())
+    if not same:
+        changed = [
+            f"task.{key}={value}" for key, value in result.task.items() if saved.task[key] != value
+        ]
+        raise ConfigError(
+            f"{' '.join(changed)} changes how a sequence is written, so the saved weights could "
+            "not read it. Choose other sizes with evaluate.cases instead."
+        )
+
+
+def _task(config: DictConfig) -> Task:
+    try:
+        return TASKS[config.task.name](**config.task)
+    except ValueError as error:
+        raise ConfigError(f"{error}.") from None
