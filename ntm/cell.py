@@ -1,5 +1,6 @@
 """One time step of the Neural Turing Machine."""
 
+import contextlib
 from typing import Any, NamedTuple
 
 import keras
@@ -20,7 +21,8 @@ class NTMState(NamedTuple):
     """What the machine carries from step to step.
 
     In the recurrent layer's list of states every field is flattened to (B, size), the order is
-    the one below, and the controller's states follow one by one; `NTMCell.unpack` and `NTMCell.pack` convert.
+    the one below, and the controller's states follow one by one; `NTMCell.unpack` and
+    `NTMCell.pack` convert.
 
     Attributes:
         output: (B, units), the output of the last step (Keras repeats it on masked steps).
@@ -74,6 +76,8 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         read vectors at 1e-6, so no initial value depends on N. Instructions are bounded to
         [-20, 20] before their activations; keys and additions pass a tanh. The similarity of
         equation 6 counts vectors shorter than about 1e-3 as having no direction.
+        Under a half precision policy the controller and P compute in it, the machine and its
+        state in float32: half precision cannot hold a small memory or a sharp weighting.
     """
 
     def __init__(
@@ -131,6 +135,12 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         return self.controller.model
 
     @property
+    def compute_dtype(self):
+        """At least float32, see the notes; also what `keras.layers.RNN` casts the state to."""
+        dtype = super().compute_dtype
+        return "float32" if dtype in ("float16", "bfloat16") else dtype
+
+    @property
     def output_size(self):
         return self.units
 
@@ -154,8 +164,9 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
 
     def call(self, inputs, states, training=False):
         state = self.unpack(states)
+        inputs = ops.cast(inputs, self.compute_dtype)
         if training and self.dropout:
-            inputs = inputs * super().get_dropout_mask(inputs)
+            inputs = inputs * ops.cast(super().get_dropout_mask(inputs), inputs.dtype)
         seen = ops.concatenate([inputs, _flat(state.reads)], axis=-1)
         controller_output, controller_states = self.controller(
             seen, state.controller, training=training
@@ -194,15 +205,12 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         ]
 
     def unpack(self, states):
-        """A recurrent layer's list of states as an `NTMState`, at least in float32."""
+        """A recurrent layer's list of states as an `NTMState`."""
         output, memory, weights, reads, *controller = states
-        wide = _wide(self.compute_dtype)
         return NTMState(
             output,
-            ops.reshape(ops.cast(memory, wide), (-1, self.n_width, self.m_depth)),
-            ops.reshape(
-                ops.cast(weights, wide), (-1, self.read_heads + self.write_heads, self.n_width)
-            ),
+            ops.reshape(memory, (-1, self.n_width, self.m_depth)),
+            ops.reshape(weights, (-1, self.read_heads + self.write_heads, self.n_width)),
             ops.reshape(reads, (-1, self.read_heads, self.m_depth)),
             list(controller),
         )
@@ -221,6 +229,23 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         """Called by `keras.layers.RNN` after its loop."""
         self.controller.reset_dropout()
         super().reset_dropout_mask()
+
+    def dropout_masks(self):
+        """All masks in use now, for `use_dropout_masks`."""
+        masks = [_masks_of(self)]
+        for cell in self.controller.cells_with_dropout():
+            masks.extend(cell.dropout_masks() if isinstance(cell, NTMCell) else [_masks_of(cell)])
+        return masks
+
+    @contextlib.contextmanager
+    def use_dropout_masks(self, masks):
+        """Steps inside of it see these masks: a step computed again must drop the same values."""
+        before = self.dropout_masks()
+        _set_dropout_masks(masks)
+        try:
+            yield
+        finally:
+            _set_dropout_masks(before)
 
     def get_config(self):
         model = None if self._default_controller else self.controller_model
@@ -251,9 +276,15 @@ def _flat(value):
     return ops.reshape(value, (-1, value.shape[1] * value.shape[2]))
 
 
-def _wide(dtype):
-    """Half precision cannot hold a small memory or a sharp weighting; the machine uses float32."""
-    return "float32" if dtype in ("float16", "bfloat16") else dtype
+def _masks_of(cell):
+    # Where `DropoutRNNCell` keeps what it has drawn.
+    return cell, getattr(cell, "_dropout_mask", None), getattr(cell, "_recurrent_dropout_mask", None)
+
+
+def _set_dropout_masks(masks):
+    for cell, mask, recurrent_mask in masks:
+        cell._dropout_mask = mask
+        cell._recurrent_dropout_mask = recurrent_mask
 
 
 def _check_sizes(units, n_width, m_depth, shift_range, read_heads, write_heads):

@@ -2,6 +2,7 @@
 
 import keras
 from keras import ops
+from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 
 CONTRACT = (
     "a controller maps controller_input_dim to controller_output_dim (see "
@@ -100,10 +101,14 @@ class Controller(keras.layers.Layer):
             cell.reset_dropout_mask()
             cell.reset_recurrent_dropout_mask()
 
+    def cells_with_dropout(self):
+        """The cells, in stacks too, that keep a dropout mask for the whole sequence."""
+        return [cell for cell, _ in self._cells_with_dropout()]
+
     def _cells_with_dropout(self):
         for stage, dim in zip(self.stages, self.stage_input_dims):
             for cell in getattr(stage, "cells", [stage]):
-                if hasattr(cell, "get_dropout_mask"):
+                if isinstance(cell, DropoutRNNCell):
                     yield cell, dim
                 dim = _output_dim(cell, (None, dim))
 

@@ -76,6 +76,8 @@ class _Loop:
         self.length = inputs.shape[0] or tf.shape(inputs)[0]
         self.start, self.end = _bounds(mask, self.length)
         self.changed: set[int] = set()
+        # `keras.layers.RNN` forgets the masks before the backward pass needs them.
+        self.dropout_masks = cell.dropout_masks()
 
     def run(self, states):
         """`(outputs (T, B, units), states)`; outputs outside of start and end are zero."""
@@ -138,9 +140,10 @@ class _Loop:
 
             def gradient(*upstream):
                 d_outputs, d_states = upstream[0], list(upstream[1 : 1 + len(last)])
-                d_inputs, d_states, d_weights = self._backward(
-                    inputs, states[0], weights, kept, d_outputs, d_states
-                )
+                with self.cell.use_dropout_masks(self.dropout_masks):
+                    d_inputs, d_states, d_weights = self._backward(
+                        inputs, states[0], weights, kept, d_outputs, d_states
+                    )
                 return (d_inputs, *d_states, *[None] * len(constants), *d_weights)
 
             return (outputs, *last, *final), gradient
