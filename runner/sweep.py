@@ -1,0 +1,244 @@
+"""The table of a sweep, `sweep.csv` and `sweep.md`, from the files that its runs left.
+
+Only files are read, so it is the same for every launcher; runs that failed have a row too.
+"""
+
+from __future__ import annotations
+
+import atexit
+import csv
+import io
+import json
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from runner.files import write_text
+
+SEED = "seed"
+IN_BRIEF = ("solved_at_sequences", "seconds")
+SCORE = "bit_errors_per_sequence"
+
+
+class Run(NamedTuple):
+    """One run of a sweep: `overrides` as stated, `metrics` with one column for each number."""
+
+    number: int
+    overrides: dict[str, str]
+    status: str
+    error: str
+    metrics: dict[str, Any]
+    config: dict[str, Any]
+
+    @property
+    def group(self) -> tuple[tuple[str, str], ...]:
+        """What the run shares with those that differ from it in their seed only."""
+        return tuple(item for item in self.overrides.items() if item[0] != SEED)
+
+
+class SweepTable(Callback):
+    """Writes the table when a sweep ends, and prints it in brief.
+
+    Hydra tells its callbacks of the end only if no job failed, so the end of the process counts
+    as well.
+    """
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Remember where the sweep is."""
+        self._folder = Path(config.hydra.sweep.dir)
+        atexit.register(self._finish)
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Write and print the table."""
+        self._finish()
+
+    def _finish(self) -> None:
+        atexit.unregister(self._finish)
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            print(write(folder), flush=True)
+
+
+def write(folder: Path) -> str:
+    """Write the tables of the sweep in `folder` and return a short one."""
+    runs = read(folder)
+    if not runs:
+        return f"no run was started in {folder}"
+    write_text(folder / "sweep.csv", _csv(runs))
+    write_text(folder / "sweep.md", _markdown(folder, runs))
+    _write_hparams(folder, runs)
+    head, *rows = _run_rows(runs, _brief(runs))
+    return "\n".join(
+        (
+            _table([[str(key).removesuffix(f" {SCORE}") for key in head], *rows]),
+            "under a case: bit errors a sequence",
+            f"all numbers: {folder / 'sweep.csv'}, means over seeds: {folder / 'sweep.md'}",
+            f"curves and images: tensorboard --logdir {folder}",
+        )
+    )
+
+
+def read(folder: Path) -> list[Run]:
+    """Read the runs of a sweep, in order."""
+    numbers = (int(path.name) for path in folder.glob("*") if path.name.isdigit())
+    return [_read_run(folder / str(number), number) for number in sorted(numbers)]
+
+
+def _read_run(folder: Path, number: int) -> Run:
+    stated = folder / ".hydra" / "overrides.yaml"
+    config = folder / ".hydra" / "config.yaml"
+    overrides = list(OmegaConf.load(stated)) if stated.exists() else []
+    status = _json(folder / "status.json")
+    return Run(
+        number,
+        dict(override.lstrip("+").split("=", 1) for override in overrides if "=" in override),
+        str(status.get("status", "not started")),
+        str(status.get("error") or ""),
+        _flat(_json(folder / "metrics.json")),
+        OmegaConf.to_container(OmegaConf.load(config)) if config.exists() else {},  # type: ignore
+    )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _flat(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """One column a number: those of a case under its name, `length=20 bit_accuracy`."""
+    flat = {key: value for key, value in metrics.items() if not isinstance(value, Mapping)}
+    for case, scores in metrics.get("evaluation", {}).items():
+        flat |= {f"{case} {name}": value for name, value in scores.items()}
+    return flat
+
+
+def _columns(runs: Sequence[Run], of: Callable[[Run], Mapping[str, Any]]) -> list[str]:
+    """The keys of all runs in the order in which they come."""
+    return list(dict.fromkeys(key for run in runs for key in of(run)))
+
+
+def _metric_columns(runs: Sequence[Run]) -> list[str]:
+    stated = _columns(runs, lambda run: run.overrides)
+    return [key for key in _columns(runs, lambda run: run.metrics) if key not in stated]
+
+
+def _brief(runs: Sequence[Run]) -> list[str]:
+    """The metrics that say most: how soon it was solved, and the errors of each case."""
+    scores = [key for key in _metric_columns(runs) if key.endswith(f" {SCORE}")]
+    return [*IN_BRIEF, *scores]
+
+
+def _run_rows(runs: Sequence[Run], metrics: Sequence[str]) -> list[list[Any]]:
+    """A row of headings, then one a run."""
+    stated = _columns(runs, lambda run: run.overrides)
+    rows: list[list[Any]] = [["run", *stated, "status", *metrics]]
+    for run in runs:
+        overrides = [run.overrides.get(key) for key in stated]
+        rows.append([run.number, *overrides, run.status, *map(run.metrics.get, metrics)])
+    return rows
+
+
+def _group_rows(
+    runs: Sequence[Run], metrics: Sequence[str], summary: Callable[[Sequence[float]], Any]
+) -> list[list[Any]]:
+    """One row for each group of runs that differ in their seed only."""
+    stated = _columns(runs, lambda run: run.overrides)
+    groups: dict[Any, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.group, []).append(run)
+    rows: list[list[Any]] = []
+    for members in groups.values():
+        solved = sum(run.status == "solved" for run in members)
+        shared = [None if key == SEED else members[0].overrides.get(key) for key in stated]
+        columns = ([run.metrics.get(key) for run in members] for key in metrics)
+        numbers = ([value for value in column if _is_number(value)] for column in columns)
+        rows.append([*shared, f"{solved} of {len(members)} solved", *map(summary, numbers)])
+    return rows
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return statistics.fmean(values) if values else None
+
+
+def _deviation(values: Sequence[float]) -> float | None:
+    """The sample standard deviation, of two values or more."""
+    return statistics.stdev(values) if len(values) > 1 else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _csv(runs: Sequence[Run]) -> str:
+    metrics = _metric_columns(runs)
+    head, *rows = _run_rows(runs, metrics)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*head, "error"])
+    for run, row in zip(runs, rows, strict=True):
+        writer.writerow([*row, run.error])
+    for name, summary in (("mean", _mean), ("deviation", _deviation)):
+        for row in _group_rows(runs, metrics, summary):
+            writer.writerow([name, *row, None])
+    return text.getvalue()
+
+
+def _markdown(folder: Path, runs: Sequence[Run]) -> str:
+    metrics = [key for key in _metric_columns(runs) if " " not in key or key.endswith(SCORE)]
+    stated = _columns(runs, lambda run: run.overrides)
+    numeric = [key for key in metrics if any(_is_number(run.metrics.get(key)) for run in runs)]
+    means = _group_rows(
+        runs, numeric, lambda values: _with_deviation(_mean(values), _deviation(values))
+    )
+    failed = [f"- {run.number}: {run.status}, {run.error}" for run in runs if run.error]
+    parts = [
+        f"# Sweep {folder.name}",
+        _table(_run_rows(runs, metrics)),
+        "## Mean and sample standard deviation over seeds",
+        _table([[*stated, "status", *numeric], *means]),
+        "Runs without a value, such as `solved_at_sequences` of a run that was not solved, are "
+        "left out of its mean.",
+    ]
+    if failed:
+        parts += ["## Errors", "\n".join(failed)]
+    return "\n\n".join([*parts, "All metrics: sweep.csv"]) + "\n"
+
+
+def _with_deviation(mean: float | None, deviation: float | None) -> str:
+    if mean is None:
+        return ""
+    return _cell(mean) if deviation is None else f"{_cell(mean)} ± {_cell(deviation)}"
+
+
+def _table(rows: Sequence[Sequence[Any]]) -> str:
+    """Rows as a Markdown table that is aligned as it stands; the first one is the heading."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    rule = ["-" * width for width in widths]
+    lines = [cells[0], rule, *cells[1:]]
+    return "\n".join(
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
+        for line in lines
+    )
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _write_hparams(folder: Path, runs: Sequence[Run]) -> None:
+    """Tell TensorBoard's HParams page its columns, which it otherwise guesses."""
+    from runner.tensorboard import sweep_hparams_config
+
+    shown = [key.replace(" ", "/") for key in _brief(runs)]
+    metrics = [f"result/{key}" for key in ("failed", *shown)]
+    sweep_hparams_config(folder, [run.config for run in runs if run.config], metrics)
