@@ -15,8 +15,8 @@ from omegaconf.errors import InterpolationResolutionError
 from runner import saved
 from runner.errors import ConfigError
 from runner.explain import unknown_key
-from runner.schema import GROUPS
-from tasks import TASKS, Task
+from runner.schema import GROUPS, task_from
+from tasks import Task
 from tasks.base import suggestion
 
 CHOICES = {
@@ -81,20 +81,12 @@ def validate(config: DictConfig) -> list[str]:
     _check_shape(config)
     _check_choices(config)
     _check_numbers(config)
-    task = build_task(config)
+    task = task_from(config)
     _check_cases(config, task)
     if config.model.name != "ntm":
         return []
     _check_shift(config)
     return list(_memory_warnings(config, task))
-
-
-def build_task(config: DictConfig) -> Task:
-    """Return the task that the configuration describes. Raises ConfigError."""
-    try:
-        return TASKS[config.task.name](**config.task)
-    except ValueError as error:
-        raise ConfigError(f"{error}.") from None
 
 
 def refuse_unknown(node: DictConfig, prefix: str, root: DictConfig) -> None:
@@ -103,7 +95,7 @@ def refuse_unknown(node: DictConfig, prefix: str, root: DictConfig) -> None:
     prefix: the key of the node with a dot at its end; root: the configuration it belongs to.
     """
     fields = getattr(OmegaConf.get_type(node), "__dataclass_fields__", None)
-    for key in node:
+    for key in map(str, node):
         if fields is not None and key not in fields:
             raise ConfigError(unknown_key(f"{prefix}{key}", root))
         child = node._get_node(key)

@@ -5,6 +5,7 @@ Their own messages name neither the nearest valid key nor where the valid ones a
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import types
 import typing
@@ -149,7 +150,8 @@ def _expected(key: str, root: DictConfig) -> str | None:
     """Return what the value of a key must be, in words; None if the schema does not say."""
     parent, _, name = key.rpartition(".")
     node = OmegaConf.select(root, parent, throw_on_missing=False) if parent else root
-    hint = typing.get_type_hints(OmegaConf.get_type(node)).get(name)
+    hints = typing.get_type_hints(OmegaConf.get_type(node) or object)
+    hint = hints.get(name)
     if isinstance(hint, types.UnionType):
         kinds = [kind for kind in typing.get_args(hint) if kind is not types.NoneType]
         return f"{MEANINGS[kinds[0]]}, or null" if kinds[0] in MEANINGS else None
@@ -171,8 +173,8 @@ def _dotted(node: DictConfig, prefix: str = "") -> Iterator[str]:
             yield from _dotted(child, f"{prefix}{key}.")
 
 
-def _has(node: type, field: str) -> bool:
-    return field in node.__dataclass_fields__
+def _has(node: type, name: str) -> bool:
+    return any(field.name == name for field in dataclasses.fields(node))
 
 
 def _groups() -> list[str]:

@@ -18,8 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from runner.errors import ConfigError
 from runner.files import write_text
-from runner.schema import GROUPS, Config
-from tasks import TASKS, Task
+from runner.schema import GROUPS, Config, task_from
 
 CONFIG = ".hydra/config.yaml"
 WHERE = ("mode", "device", "checkpoint", "resume")
@@ -86,9 +85,10 @@ def saved_names(folder: Path) -> dict[str, str]:
     """The option of each group that the run in `folder` was made with; empty if it has none."""
     try:
         saved = OmegaConf.load(folder / CONFIG)
-        return {group: str(saved[group].name) for group in GROUPS}
-    except (OSError, yaml.YAMLError, OmegaConfBaseException, TypeError):
+    except (OSError, yaml.YAMLError, OmegaConfBaseException):
         return {}
+    names = {group: OmegaConf.select(saved, f"{group}.name") for group in GROUPS}
+    return {} if None in names.values() else names
 
 
 def _check_folder(key: str, folder: Path, needed: Sequence[str]) -> None:
@@ -160,7 +160,7 @@ def _over(
 
 def _check_same_encoding(saved: DictConfig, result: DictConfig) -> None:
     """Refuse task values for which the same sequence would be written in another way."""
-    before, after = _task(saved), _task(result)
+    before, after = task_from(saved), task_from(result)
     sizes = before.parse_case(before.solved_case())
     old, new = (task.sample(np.random.default_rng(0), 2, **sizes) for task in (before, after))
     if old.inputs.shape != new.inputs.shape or old.targets.shape != new.targets.shape:
@@ -175,10 +175,3 @@ def _check_same_encoding(saved: DictConfig, result: DictConfig) -> None:
             f"{' '.join(changed)} changes how a sequence is written, so the saved weights could "
             "not read it. Choose other sizes with evaluate.cases instead."
         )
-
-
-def _task(config: DictConfig) -> Task:
-    try:
-        return TASKS[config.task.name](**config.task)
-    except ValueError as error:
-        raise ConfigError(f"{error}.") from None

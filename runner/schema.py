@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING
+from omegaconf import MISSING, DictConfig
 
-from tasks import TASKS
+from runner.errors import ConfigError
+from tasks import TASKS, Task
 
 
 @dataclass
@@ -166,3 +167,11 @@ def register() -> None:
     for group, options in GROUPS.items():
         for option, node in options.items():
             store.store(name=f"schema_{group}_{option}", node=node)
+
+
+def task_from(config: DictConfig) -> Task:
+    """Return the task that `config.task` describes. Raises ConfigError if it cannot be."""
+    try:
+        return TASKS[config.task.name](**config.task)
+    except ValueError as error:
+        raise ConfigError(f"{error}.") from None

@@ -156,9 +156,8 @@ def _group_rows(
     for members in groups.values():
         solved = sum(run.status == "solved" for run in members)
         shared = [None if key == SEED else members[0].overrides.get(key) for key in stated]
-        columns = ([run.metrics.get(key) for run in members] for key in metrics)
-        numbers = ([value for value in column if _is_number(value)] for column in columns)
-        rows.append([*shared, f"{solved} of {len(members)} solved", *map(summary, numbers)])
+        summaries = [summary(_numbers(members, key)) for key in metrics]
+        rows.append([*shared, f"{solved} of {len(members)} solved", *summaries])
     return rows
 
 
@@ -171,8 +170,9 @@ def _deviation(values: Sequence[float]) -> float | None:
     return statistics.stdev(values) if len(values) > 1 else None
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _numbers(runs: Sequence[Run], key: str) -> list[float]:
+    values = (run.metrics.get(key) for run in runs)
+    return [value for value in values if isinstance(value, int | float)]
 
 
 def _csv(runs: Sequence[Run]) -> str:
@@ -192,7 +192,7 @@ def _csv(runs: Sequence[Run]) -> str:
 def _markdown(folder: Path, runs: Sequence[Run]) -> str:
     metrics = [key for key in _metric_columns(runs) if " " not in key or key.endswith(SCORE)]
     stated = _columns(runs, lambda run: run.overrides)
-    numeric = [key for key in metrics if any(_is_number(run.metrics.get(key)) for run in runs)]
+    numeric = [key for key in metrics if _numbers(runs, key)]
     means = _group_rows(
         runs, numeric, lambda values: _with_deviation(_mean(values), _deviation(values))
     )
@@ -223,7 +223,9 @@ def _table(rows: Sequence[Sequence[Any]]) -> str:
     rule = ["-" * width for width in widths]
     lines = [cells[0], rule, *cells[1:]]
     return "\n".join(
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
+        "| "
+        + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        + " |"
         for line in lines
     )
 
@@ -231,7 +233,9 @@ def _table(rows: Sequence[Sequence[Any]]) -> str:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    text = str(value)
+    if isinstance(value, float):
+        text = f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
     return text.replace("|", "\\|").replace("\n", " ")
 
 

@@ -1,0 +1,58 @@
+# `make run` and `make test` work from a fresh clone with nothing but Python 3.11 or newer.
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+BIN = $(VENV)/bin
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: run test slow lint types check bench lock clean .venv backends
+
+run: .venv ## train: make run ARGS="controller=lstm seed=1"
+	$(BIN)/python run.py $(ARGS)
+
+test: backends
+	$(BIN)/python -m pytest $(ARGS)
+
+slow: backends
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: .venv
+	$(BIN)/mypy
+
+check: lint types test slow ## what CI runs
+
+bench: backends
+	@set -e; for script in benchmarks/[!_]*.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+.venv: $(VENV)/.installed
+backends: $(VENV)/.backends
+
+# The stamps come last, so an installation that was cut short is done again.
+$(VENV)/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(INSTALL) -r requirements.lock
+	$(INSTALL) --no-deps --editable .
+	touch $@
+
+$(VENV)/.backends: requirements-backends.lock $(VENV)/.installed
+	$(INSTALL) -r requirements.lock -r requirements-backends.lock
+	touch $@
+
+# Needs uv. PyTorch is pinned by hand, without the GPU libraries that PyPI's build brings along.
+COMPILE = uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate
+lock:
+	echo '# The versions that the project is tested with; `make lock` writes them.' > requirements.lock
+	$(COMPILE) --extra dev --extra joblib pyproject.toml >> requirements.lock
+	echo '# JAX and PyTorch, for the tests on these backends and for benchmarks; `make lock` writes them.' \
+		> requirements-backends.lock
+	printf '%s\n' jax filelock fsspec jinja2 networkx setuptools sympy typing-extensions \
+		| $(COMPILE) --constraint requirements.lock - >> requirements-backends.lock
+	echo 'torch==2.13.0' >> requirements-backends.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
