@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from runner.build import logits_model
 
-# How many steps the running mean of gradient norms remembers, and sees before it judges.
+# How many steps the running mean of gradient norms remembers.
 NORM_MEMORY = 100
 
 
@@ -45,8 +45,9 @@ class TrainingStep:
         batch_size: sequences in every batch.
         shards: parts computed in parallel, None for one a core or GPU.
         clip_norm: largest global norm of the gradient, None for no bound.
-        skip_factor: an update whose norm is this many times the running mean is not made, None
-            for never. One with a norm that is not finite is never made.
+        clip_factor: largest global norm as a multiple of the running mean of the norms, None for
+            no such bound. Once a task is learned its gradients are small, and so is what Adam
+            divides by: a burst that an absolute bound lets through would undo everything.
         average: decay of the running average of the weights, None for none.
     """
 
@@ -57,13 +58,13 @@ class TrainingStep:
         batch_size: int,
         shards: int | None = None,
         clip_norm: float | None = None,
-        skip_factor: float | None = None,
+        clip_factor: float | None = None,
         average: float | None = None,
     ) -> None:
         self.model = logits_model(model)
         self.optimizer = optimizer
         self.clip_norm = clip_norm
-        self.skip_factor = skip_factor
+        self.clip_factor = clip_factor
         self.average = average
         self.shards = usable_shards(batch_size, shards)
         optimizer.build(model.trainable_variables)
@@ -146,14 +147,8 @@ class TrainingStep:
         gradients = [gradient / bits for gradient in gradients]
         norm = tf.linalg.global_norm(gradients)
         sound = tf.math.is_finite(norm)
-        if self.skip_factor is not None:
-            usual = (self.norm_mean == 0.0) | (
-                norm <= self.skip_factor * self.norm_mean
-            )
-            sound = sound & ((self.optimizer.iterations.value < NORM_MEMORY) | usual)
-        if self.clip_norm is not None:
-            scale = tf.minimum(1.0, self.clip_norm / (norm + 1e-12))
-            gradients = [gradient * scale for gradient in gradients]
+        bound = self._bound(norm)
+        gradients = [gradient * tf.minimum(1.0, bound / (norm + 1e-12)) for gradient in gradients]
         variables = [
             v.value
             for v in (*self.model.trainable_variables, *self.optimizer.variables)
@@ -163,21 +158,21 @@ class TrainingStep:
         self.optimizer.apply(gradients, self.model.trainable_variables)
         for variable, old in zip(variables, before, strict=True):
             variable.assign(tf.where(sound, variable, old))
-        self._follow(norm, sound)
+        self._follow(tf.where(sound, tf.minimum(norm, bound), self.norm_mean))
         return norm, 1.0 - tf.cast(sound, tf.float32)
 
-    def _follow(self, norm: Any, sound: Any) -> None:
-        """Update the running means of the gradient's norm and of the weights."""
+    def _bound(self, norm: Any) -> Any:
+        """The largest norm that this gradient may have."""
+        bound = norm if self.clip_norm is None else tf.constant(self.clip_norm)
+        if self.clip_factor is None:
+            return bound
+        relative = self.clip_factor * self.norm_mean
+        return tf.where(self.norm_mean > 0, tf.minimum(bound, relative), bound)
+
+    def _follow(self, norm: Any) -> None:
+        """Update the running means of the clipped gradient's norm and of the weights."""
         step = tf.cast(self.optimizer.iterations.value, tf.float32)
         decay = tf.minimum(1.0 - 1.0 / NORM_MEMORY, (step - 1.0) / step)
-        # An outsized norm counts as the largest that is usual, so that a lasting change of scale
-        # is followed instead of being skipped for ever.
-        if self.skip_factor is not None:
-            bound = tf.where(
-                self.norm_mean > 0, self.skip_factor * self.norm_mean, norm
-            )
-            norm = tf.minimum(norm, bound)
-        norm = tf.where(tf.math.is_finite(norm), norm, self.norm_mean)
         self.norm_mean.assign(decay * self.norm_mean + (1.0 - decay) * norm)
         if self.average is None:
             return

@@ -1,0 +1,62 @@
+"""Checkpoints: everything that changes in training, in one file that is whole or not there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from runner.errors import ConfigError
+from runner.files import replace_with
+
+KEPT = 2
+PROGRESS = "progress"
+
+
+def save(directory: Path, step: int, variables: Sequence[Any], progress: dict[str, Any]) -> Path:
+    """Write the checkpoint of a step and remove all but the last `KEPT`.
+
+    Args:
+        directory: the run's `checkpoints/`.
+        step: updates made so far.
+        variables: of the model, the optimizer and the training step, in a stable order.
+        progress: what else is needed to go on, as JSON can hold it.
+    """
+    path = directory / f"step_{step:09d}.npz"
+    arrays = {f"{index:04d}": np.asarray(v) for index, v in enumerate(_values(variables))}
+    with replace_with(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **arrays, **{PROGRESS: np.asarray(json.dumps(progress))})
+    for old in sorted(directory.glob("step_*.npz"))[:-KEPT]:
+        old.unlink()
+    return path
+
+
+def latest(directory: Path) -> Path | None:
+    """The newest checkpoint of a run's `checkpoints/`, None if there is none."""
+    return max(directory.glob("step_*.npz"), default=None)
+
+
+def restore(path: Path, variables: Sequence[Any]) -> dict[str, Any]:
+    """Set the variables from a checkpoint and return its progress.
+
+    Raises ConfigError when they are not the ones that were saved.
+    """
+    with np.load(path) as saved:
+        arrays = [saved[name] for name in sorted(set(saved.files) - {PROGRESS})]
+        progress: dict[str, Any] = json.loads(str(saved[PROGRESS]))
+    shapes = [tuple(v.shape) for v in variables]
+    if [a.shape for a in arrays] != shapes:
+        raise ConfigError(
+            f"{path} holds {len(arrays)} arrays that do not fit the {len(shapes)} of this model "
+            "and optimizer: resume with the configuration that the run was started with"
+        )
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
+    return progress
+
+
+def _values(variables: Sequence[Any]) -> list[Any]:
+    return [getattr(variable, "value", variable) for variable in variables]

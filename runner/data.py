@@ -1,0 +1,68 @@
+"""Training batches, drawn in a background thread so that the step never waits for them."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from tasks import Batch, Task
+
+# Batches drawn ahead. A batch takes far less time to draw than to train on.
+AHEAD = 8
+# Streams of random numbers of a run, apart from each other whatever its seed.
+TRAINING, SCHEDULED, FINAL = 0, 1, 2
+
+
+def generator(seed: int, stream: int, number: int = 0) -> np.random.Generator:
+    """The generator of one batch or evaluation: a function of its place in the run alone.
+
+    So a resumed run goes on with exactly the sequences that it would have seen.
+    """
+    return np.random.default_rng([seed, stream, number])
+
+
+def training_batch(task: Task, seed: int, step: int, batch_size: int) -> Batch:
+    """The batch of one training step, padded to the task's longest training sequence."""
+    return task.sample(generator(seed, TRAINING, step), batch_size, steps=task.max_steps)
+
+
+@contextmanager
+def prefetched(task: Task, seed: int, steps: range, batch_size: int) -> Iterator[Iterator[Batch]]:
+    """The batches of these steps in order. An error in the thread is raised where it is read."""
+    batches: queue.Queue[Batch | BaseException] = queue.Queue(AHEAD)
+    stop = threading.Event()
+
+    def put(item: Batch | BaseException) -> None:
+        while not stop.is_set():
+            try:
+                return batches.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+
+    def draw() -> None:
+        try:
+            for step in steps:
+                put(training_batch(task, seed, step, batch_size))
+                if stop.is_set():
+                    return
+        except BaseException as error:  # noqa: BLE001 (raised again by the reader)
+            put(error)
+
+    def read() -> Iterator[Batch]:
+        for _ in steps:
+            item = batches.get()
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    thread = threading.Thread(target=draw, name="batches", daemon=True)
+    thread.start()
+    try:
+        yield read()
+    finally:
+        stop.set()
+        thread.join()

@@ -1,0 +1,70 @@
+"""A model's scores on cases: fresh sequences of exact sizes, whatever it was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from runner import data
+from runner.step import Prediction
+from tasks import Batch, Task
+
+
+class Evaluator:
+    """Scores the cases of a task with one compilation for all of them.
+
+    Args:
+        task: the task.
+        predict: predictions of the model; its batch size is used.
+        cases: the cases that will be asked for; the longest decides the padded length.
+        seed: of the run.
+    """
+
+    def __init__(self, task: Task, predict: Prediction, cases: Sequence[str], seed: int) -> None:
+        self.task = task
+        self.predict = predict
+        self.cases = list(cases)
+        self.seed = seed
+        self.steps = max(task.steps(**task.parse_case(case)) for case in cases)
+
+    def __call__(
+        self,
+        sequences: int,
+        stream: int,
+        number: int = 0,
+        weights: Sequence[Any] | None = None,
+        cases: Sequence[str] | None = None,
+    ) -> dict[str, dict[str, float]]:
+        """Summaries by case, on as many fresh sequences each.
+
+        stream, number: as in `data.generator`; another number draws other sequences.
+        weights: trainable weights in place of the model's own.
+        cases: some of the evaluator's, by default all.
+        """
+        return {
+            case: self._summary(case, sequences, data.generator(self.seed, stream, number), weights)
+            for case in cases or self.cases
+        }
+
+    def sample(self, case: str, weights: Sequence[Any] | None = None) -> tuple[Batch, Any]:
+        """One batch of a case and the model's probabilities (B, T, output_dim) for it."""
+        batch = self._batch(case, data.generator(self.seed, data.FINAL, 1))
+        return batch, self.predict(batch.inputs, batch.mask, weights)
+
+    def _batch(self, case: str, rng: np.random.Generator) -> Batch:
+        sizes = self.task.parse_case(case)
+        return self.task.sample(rng, self.predict.batch_size, steps=self.steps, **sizes)
+
+    def _summary(
+        self, case: str, sequences: int, rng: np.random.Generator, weights: Sequence[Any] | None
+    ) -> dict[str, float]:
+        scores: list[dict[str, Any]] = []
+        for _ in range(-(-sequences // self.predict.batch_size)):
+            batch = self._batch(case, rng)
+            probabilities = self.predict(batch.inputs, batch.mask, weights)
+            scores.append(self.task.score(batch, probabilities))
+        return self.task.summarise(
+            {key: np.concatenate([s[key] for s in scores])[:sequences] for key in scores[0]}
+        )

@@ -1,0 +1,101 @@
+"""Everything a run shows: the terminal, TensorBoard and the figures of its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from matplotlib.figure import Figure
+
+from runner import figures
+from runner.evaluate import Evaluator
+from runner.files import write_json
+from runner.progress import Progress as Terminal
+from runner.tensorboard import TensorBoardLog
+from runner.train import Progress
+from tasks import Task
+
+Results = Mapping[str, Mapping[str, float]]
+
+
+class Reporter:
+    """Tells the terminal and TensorBoard how a training goes; a `runner.train.Watcher`."""
+
+    def __init__(self, terminal: Terminal, log: TensorBoardLog) -> None:
+        self.terminal = terminal
+        self.log = log
+
+    def trained(self, step: int, point: dict[str, float]) -> None:
+        self.log.scalars(step, {f"train/{name}": value for name, value in point.items()})
+        self.terminal.update(
+            step, point["sequences_per_second"], point["loss_bits"], point["bit_errors"]
+        )
+
+    def evaluated(self, step: int, results: dict[str, dict[str, float]]) -> None:
+        self.log.cases(step, results)
+        self.terminal.evaluated(step, results)
+
+
+def write_history(directory: Path, progress: Progress) -> None:
+    """Write the training curve and the scheduled evaluations as `history.json`."""
+    write_json(
+        directory / "history.json",
+        {"training": progress.history, "evaluations": progress.evaluations},
+    )
+
+
+def run_figures(
+    task: Task, model: keras.Model, evaluator: Evaluator, progress: Progress, results: Results
+) -> dict[str, Figure]:
+    """The figures of a finished run by name: what went in and out, the heads, and the curves."""
+    case = task.solved_case() if task.solved_case() in evaluator.cases else evaluator.cases[0]
+    batch, probabilities = evaluator.sample(case)
+    length = int(batch.mask[0].sum())
+    first = [np.asarray(part)[0, :length] for part in (*batch[:3], probabilities)]
+    inputs, targets, weights, outputs = first
+    scores = task.score(batch, probabilities)
+    title = f"{task.name}, {model.name}, {case}"
+    caption = f"{scores['bit_errors'][0]:.0f} of {scores['bits'][0]:.0f} bits wrong"
+    made = {"sample": figures.sample_figure(inputs, targets, outputs, weights, title, caption)}
+    if model.name == "ntm":
+        made["heads"] = _heads(model, inputs, weights, title)
+    made["generalisation"] = figures.generalisation_figure(
+        {model.name: {name: [r["bit_errors_per_sequence"]] for name, r in results.items()}},
+        "wrong bits a sequence",
+        task.name,
+        trained=[name for name in results if _inside(task, name)],
+    )
+    if progress.history:
+        made["learning"] = _learning(model, progress, task)
+    return made
+
+
+def _heads(model: keras.Model, inputs: Any, weights: Any, title: str) -> Figure:
+    """The heads on one sequence, with a line where the scored outputs begin."""
+    trace = model.get_layer("ntm").trace(inputs[None])
+    logits = trace["outputs"][0]
+    shown = {name: value[0] for name, value in trace.items() if name not in ("outputs", "memory")}
+    shown |= {"inputs": inputs, "outputs": 1 / (1 + np.exp(-logits))}
+    scored = np.flatnonzero(weights.any(axis=1))
+    return figures.heads_figure(shown, title, boundaries=scored[:1].tolist())
+
+
+def _learning(model: keras.Model, progress: Progress, task: Task) -> Figure:
+    curve = (
+        [point["sequences"] for point in progress.history],
+        [point["loss_bits"] for point in progress.history],
+    )
+    return figures.curves_figure(
+        {model.name: [curve]}, "loss, bits a sequence", task.name, logarithmic=True
+    )
+
+
+def _inside(task: Task, case: str) -> bool:
+    return all(
+        task.ranges[key][0] <= size <= task.ranges[key][1]
+        for key, size in task.parse_case(case).items()
+    )
+

@@ -1,0 +1,214 @@
+"""The training loop: batches in, a trained model and its history out."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+
+from runner import checkpoint, data
+from runner.errors import RunError
+from runner.evaluate import Evaluator
+from runner.step import StepResult, TrainingStep
+from tasks import Batch, Task
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Progress:
+    """What a run has done so far, kept in its checkpoints.
+
+    seconds: training alone, without compilation and evaluation, of `timed_steps` steps. history: the training curve, a
+    point every `log_every` steps. evaluations: the results of the scheduled evaluations.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    timed_steps: int = 0
+    compile_seconds: float = 0.0
+    solved_at_sequences: int | None = None
+    history: list[dict[str, float]] = field(default_factory=list)
+    evaluations: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Watcher(Protocol):
+    """Who is told how a training goes: the terminal and TensorBoard."""
+
+    def trained(self, step: int, point: dict[str, float]) -> None:
+        """A point of the training curve."""
+
+    def evaluated(self, step: int, results: dict[str, dict[str, float]]) -> None:
+        """The results of a scheduled evaluation."""
+
+
+class Training:
+    """Trains a model as `config.trainer` says, from wherever its checkpoint left it.
+
+    Args:
+        config: the configuration.
+        task: the task.
+        step: the compiled training step.
+        evaluator: scores the scheduled cases.
+        directory: the run's `checkpoints/`.
+        watcher: is told how it goes.
+    """
+
+    def __init__(
+        self,
+        config: Any,
+        task: Task,
+        step: TrainingStep,
+        evaluator: Evaluator,
+        directory: Path,
+        watcher: Watcher,
+    ) -> None:
+        self.config = config
+        self.task = task
+        self.step = step
+        self.evaluator = evaluator
+        self.directory = directory
+        self.watcher = watcher
+        self.progress = Progress()
+        self._pending: list[tuple[int, StepResult]] = []
+        self._compiled = False
+        self._rated = (0, 0.0)
+
+    def restore(self, path: Path) -> None:
+        """Go on from a checkpoint. Raises ConfigError when it does not fit."""
+        self.progress = Progress(**checkpoint.restore(path, self.step.variables))
+        self._rated = (self.progress.step, self.progress.seconds)
+
+    def save(self) -> Path:
+        """Write a checkpoint of where the training is now."""
+        progress = self.progress
+        return checkpoint.save(
+            self.directory, progress.step, self.step.variables, asdict(progress)
+        )
+
+    def run(self) -> Progress:
+        """Train to the end of the budget, or until solved if the configuration says so.
+
+        Raises RunError when loss or gradient is not finite any more. However it ends, a checkpoint
+        of the last sound state is left.
+        """
+        trainer, progress = self.config.trainer, self.progress
+        steps = range(progress.step + 1, trainer.steps + 1)
+        try:
+            with data.prefetched(self.task, self.config.seed, steps, trainer.batch_size) as batches:
+                for number, batch in zip(steps, batches, strict=True):
+                    self._train(number, batch)
+                    if self._due(number, trainer.log_every):
+                        self._log()
+                    if self._due(number, trainer.evaluate_every) and self._evaluate():
+                        break
+                    if number % trainer.checkpoint_every == 0:
+                        self._log()
+                        self.save()
+        finally:
+            if progress.step:
+                self.save()
+        return progress
+
+    def _due(self, number: int, every: int) -> bool:
+        return number % every == 0 or number == self.config.trainer.steps
+
+    def _train(self, number: int, batch: Batch) -> None:
+        progress = self.progress
+        start = time.perf_counter()
+        result = self.step(batch.inputs, batch.targets, batch.weights, batch.mask)
+        if not self._compiled:
+            float(result.loss_bits)  # Waits for the device.
+            self._compiled = True
+            progress.compile_seconds += time.perf_counter() - start
+        else:
+            progress.seconds += time.perf_counter() - start
+            progress.timed_steps += 1
+        progress.step = number
+        self._pending.append((number, result))
+
+    def _log(self) -> None:
+        """Read the results since the last time, check them, and tell the watcher their means."""
+        if not self._pending:
+            return
+        start = time.perf_counter()
+        numbers = [number for number, _ in self._pending]
+        table = np.array([[float(value) for value in result] for _, result in self._pending])
+        self._pending = []
+        progress = self.progress
+        progress.seconds += time.perf_counter() - start
+        self._check_finite(numbers, table)
+        loss, errors, norm, skipped = table.mean(axis=0)
+        batch_size = self.config.trainer.batch_size
+        point = {
+            "loss_bits": float(loss),
+            "bit_errors": float(errors),
+            "gradient_norm": float(norm),
+            "skipped_updates": float(skipped),
+            "learning_rate": float(keras.ops.convert_to_numpy(self.step.optimizer.learning_rate)),
+            "sequences_per_second": self._rate(),
+        }
+        progress.history.append(
+            {"step": progress.step, "sequences": progress.step * batch_size, **point}
+        )
+        self.watcher.trained(progress.step, point)
+
+    def _rate(self) -> float:
+        """Sequences a second since the point before."""
+        progress = self.progress
+        steps, seconds = progress.step - self._rated[0], progress.seconds - self._rated[1]
+        self._rated = (progress.step, progress.seconds)
+        return steps * self.config.trainer.batch_size / seconds if seconds > 0 else 0.0
+
+    def _check_finite(self, numbers: list[int], table: np.ndarray) -> None:
+        finite = np.isfinite(table).all(axis=1)
+        if finite.all():
+            return
+        number = numbers[int(np.argmin(finite))]
+        loss, _, norm, _ = table[int(np.argmin(finite))]
+        raise RunError(
+            f"step {number}: the loss is {loss:.4g} bits a sequence and the gradient's norm "
+            f"{norm:.4g}; first not finite: {self._first_not_finite(number)}. That update was not "
+            "made, and the checkpoint holds the last sound weights. A smaller "
+            f"optimizer.learning_rate (now {self.config.optimizer.learning_rate:g}) or "
+            f"trainer.clip_norm (now {self.config.trainer.clip_norm}) may help."
+        )
+
+    def _first_not_finite(self, number: int) -> str:
+        """Name of the first weight, or else the first gradient, of a step that is not finite."""
+        model, trainer = self.step.model, self.config.trainer
+        for variable in model.variables:
+            if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
+                return f"the weight {variable.path}"
+        batch = data.training_batch(self.task, self.config.seed, number, trainer.batch_size)
+        weights = [v.value for v in model.trainable_variables]
+        constants = [v.value for v in model.non_trainable_variables]
+        _, gradients, _ = self.step.gradients(weights, constants, *batch[:4])
+        for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
+            if not np.isfinite(keras.ops.convert_to_numpy(gradient)).all():
+                return f"the gradient of {variable.path}"
+        return "the loss, with gradients that are finite again on the present weights"
+
+    def _evaluate(self) -> bool:
+        """Evaluate on schedule; whether the training should stop."""
+        progress, trainer = self.progress, self.config.trainer
+        self._log()
+        results = self.evaluator(
+            self.config.evaluate.sequences,
+            data.SCHEDULED,
+            progress.step,
+            weights=self.step.evaluated_weights,
+        )
+        progress.evaluations.append({"step": progress.step, "results": results})
+        self.watcher.evaluated(progress.step, results)
+        solved = self.task.solved(results[self.task.solved_case()])
+        if solved and progress.solved_at_sequences is None:
+            progress.solved_at_sequences = progress.step * trainer.batch_size
+            log.info("solved after %d sequences", progress.solved_at_sequences)
+        return solved and trainer.stop_when_solved
+
