@@ -23,7 +23,7 @@ lint: .venv
 types: .venv
 	$(BIN)/mypy
 
-check: lint types test slow ## what CI runs
+check: test slow lint types ## what CI runs
 
 bench: backends
 	@set -e; for script in benchmarks/[!_]*.py; do echo "== $$script"; $(BIN)/python $$script; done

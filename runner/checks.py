@@ -50,7 +50,7 @@ POSITIVE = (
     "optimizer.epsilon",
     "optimizer.clip_value",
     "trainer.clip_norm",
-    "trainer.skip_factor",
+    "trainer.clip_factor",
 )
 BELOW_ONE = (
     "optimizer.beta_1",

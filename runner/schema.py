@@ -44,7 +44,7 @@ class Trainer:
     log_every: int
     clip_norm: float | None
     average: float | None
-    skip_factor: float | None
+    clip_factor: float | None
     verbose: bool
 
 

@@ -1,0 +1,28 @@
+"""Composing the real configuration, as `python run.py` does."""
+
+import copy
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from runner import schema
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+Compose = Callable[..., DictConfig]
+
+
+@pytest.fixture(scope="session")
+def composed() -> Compose:
+    """`composed("task=copy", ...)` is a copy of the configuration that this command line gives."""
+    schema.register()
+
+    @cache
+    def composed_once(*overrides: str) -> DictConfig:
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            return compose("config", list(overrides))
+
+    return lambda *overrides: copy.deepcopy(composed_once(*overrides))

@@ -1,0 +1,390 @@
+"""The configuration: what composes, what wins, what is refused before anything heavy starts."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from runner import checks, command_line, saved
+from runner.errors import ConfigError
+from runner.schema import GROUPS, task_from
+from tasks import TASKS
+
+from .conftest import ROOT, Compose
+
+EXPERIMENTS = sorted(
+    path.relative_to(ROOT / "conf/experiment").with_suffix("").as_posix()
+    for path in (ROOT / "conf/experiment").rglob("[!_]*.yaml")
+)
+
+# Heads, size and learning rate of the NTMs, layers and rate of the LSTM alone: the paper, tables
+# 1 to 3.
+PAPER = {
+    "copy": ((1, 100), (1, [100]), 1e-4, [256] * 3, 3e-5),
+    "repeat_copy": ((1, 100), (1, [100]), 1e-4, [512] * 3, 3e-5),
+    "associative_recall": ((4, 256), (1, [100]), 1e-4, [256] * 3, 1e-4),
+    "ngrams": ((1, 100), (1, [100]), 3e-5, [128] * 3, 1e-4),
+    "priority_sort": ((8, 512), (5, [100, 100]), 3e-5, [128] * 3, 3e-5),
+}
+
+
+def test_the_default_is_the_copy_task_with_an_ntm(composed: Compose) -> None:
+    config = composed()
+    chosen = {group: config[group].name for group in GROUPS}
+    assert chosen == {
+        "task": "copy",
+        "model": "ntm",
+        "controller": "double_dense",
+        "optimizer": "adam",
+    }
+    assert checks.settle(config, []) == (config, [])
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_option_has_a_file_a_type_and_its_own_name(group: str, composed: Compose) -> None:
+    files = {path.stem for path in (ROOT / "conf" / group).glob("*.yaml")}
+    assert files == set(GROUPS[group])
+    for option, node in GROUPS[group].items():
+        config = composed(f"{group}={option}")
+        assert config[group].name == option
+        assert OmegaConf.get_type(config[group]) is node
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_takes_every_controller_model_and_optimizer(
+    task: str, composed: Compose
+) -> None:
+    for group in ("controller", "model", "optimizer"):
+        for option in GROUPS[group]:
+            config, warnings = checks.settle(composed(f"task={task}", f"{group}={option}"), [])
+            assert config[group].name == option
+            assert warnings == []
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_composes_and_passes_the_checks(name: str, composed: Compose) -> None:
+    _, warnings = checks.settle(composed(f"experiment={name}"), [])
+    assert warnings == []
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_experiment_of_a_task_is_its_recipe(task: str, composed: Compose) -> None:
+    assert composed(f"experiment={task}") == composed(f"task={task}")
+
+
+@pytest.mark.parametrize("task", PAPER)
+def test_the_presets_of_the_paper_have_its_settings(task: str, composed: Compose) -> None:
+    (heads, size), (lstm_heads, lstm_units), rate, layers, layers_rate = PAPER[task]
+    dense = composed(f"experiment=paper/{task}_dense")
+    lstm = composed(f"experiment=paper/{task}_lstm")
+    alone = composed(f"experiment=paper/{task}_lstm_alone")
+
+    assert (dense.ntm.read_heads, dense.ntm.write_heads) == (heads, heads)
+    assert dense.controller == {"name": "double_dense", "units": size, "activation": "tanh"}
+    assert (lstm.ntm.read_heads, lstm.ntm.write_heads) == (lstm_heads, lstm_heads)
+    assert lstm.controller == {"name": "lstm", "units": lstm_units}
+    assert alone.model == {"name": "lstm", "units": layers}
+    assert [c.optimizer.learning_rate for c in (dense, lstm, alone)] == [rate, rate, layers_rate]
+    for config in (dense, lstm, alone):
+        assert config.task == composed(f"task={task}").task
+        assert (config.ntm.n_width, config.ntm.m_depth) == (128, 20)
+        optimizer = {key: config.optimizer[key] for key in ("name", "rho", "momentum", "epsilon")}
+        assert optimizer == {"name": "rmsprop", "rho": 0.95, "momentum": 0.9, "epsilon": 1e-4}
+        assert config.optimizer.centered
+        assert config.optimizer.clip_value == 10
+        assert config.optimizer.schedule == "constant"
+        assert (config.trainer.clip_norm, config.trainer.average) == (None, None)
+        assert config.trainer.steps * config.trainer.batch_size == 1_000_000
+
+
+def test_the_seed_preset_has_the_seeds_settings(composed: Compose) -> None:
+    config = composed("experiment=seed")
+    assert (config.task.name, config.task.min_length, config.task.max_length) == ("copy", 5, 20)
+    assert (config.trainer.batch_size, config.trainer.steps) == (100, 10_000)
+    assert config.controller.name == "dense"
+    assert not config.ntm.read_to_output
+    assert (config.ntm.read_heads, config.ntm.write_heads) == (1, 1)
+
+
+def test_the_command_line_wins_over_an_experiment_and_that_over_a_recipe(
+    composed: Compose,
+) -> None:
+    recipe = composed("task=copy")
+    preset = composed("experiment=seed")
+    stated = composed("experiment=seed", "controller=lstm", "optimizer.learning_rate=7")
+    assert recipe.controller.name not in ("dense", "lstm")
+    assert preset.controller.name == "dense"
+    assert stated.controller.name == "lstm"
+    rates = {config.optimizer.learning_rate for config in (recipe, preset, stated)}
+    assert len(rates) == 3
+    assert stated.optimizer.learning_rate == 7
+
+
+def test_a_recipe_sets_no_value_of_the_controller_it_chooses() -> None:
+    """Else `task=x controller=y` could fail on a value that y does not have."""
+    for name in TASKS:
+        recipe = OmegaConf.load(ROOT / "conf/task" / f"{name}.yaml")
+        assert isinstance(recipe, DictConfig)
+        assert not {"controller", "model"} & {str(key) for key in recipe}
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("ntm.read_heads=0", "ntm.read_heads=0 must be at least 1"),
+        ("ntm.write_heads=0", "ntm.write_heads=0 must be at least 1"),
+        ("ntm.shift_range=0", "ntm.shift_range=0 must be at least 1"),
+        ("ntm.shift_range=129", "ntm.shift_range=129 is larger than ntm.n_width=128"),
+        ("ntm.m_depth=0", "ntm.m_depth=0 must be at least 1"),
+        ("ntm.n_width=0", "ntm.n_width=0 must be at least 1"),
+        ("task.min_length=30", "task.min_length=30 is larger than task.max_length=20"),
+        ("task.lengths=both", "choose one of batch, sequence"),
+        ("trainer.steps=0", "trainer.steps=0 must be at least 1"),
+        ("trainer.batch_size=-1", "trainer.batch_size=-1 must be at least 1"),
+        ("trainer.shards=0", "trainer.shards=0 must be at least 1"),
+        ("trainer.average=1", "trainer.average=1.0 must be at least 0 and less than 1"),
+        ("trainer.clip_norm=0", "trainer.clip_norm=0.0 must be larger than 0"),
+        ("optimizer.learning_rate=0", "optimizer.learning_rate=0.0 must be larger than 0"),
+        ("optimizer.learning_rate=nan", "optimizer.learning_rate=nan must be larger than 0"),
+        ("optimizer.schedule=cosin", "did you mean 'cosine'?"),
+        ("controller.activation=tanhh", "did you mean 'tanh'?"),
+        ("controller.units=0", "controller.units=0 must be at least 1"),
+        ("evaluate.cases=['lenght=3']", "did you mean 'length'?"),
+        ("evaluate.cases=[]", "evaluate.cases=[] is empty"),
+        ("evaluate.sequences=0", "evaluate.sequences=0 must be at least 1"),
+        ("seed=-1", "seed=-1 must be 0 or more"),
+        ("device=cuda", "choose one of auto, cpu, gpu"),
+        ("mode=eval", "choose one of train, evaluate"),
+        ("mode=evaluate", "checkpoint=<run folder>"),
+        ("checkpoint=somewhere", "add mode=evaluate, or write resume=somewhere"),
+        ("resume=nowhere", "resume=nowhere is not a folder"),
+        ("controller.name=lstm", "choose an option with controller=..."),
+        ("+ntm.width=3", "there is no key 'ntm.width' (did you mean 'ntm.n_width'?)"),
+        ("+speed=3", "there is no key 'speed'"),
+        ("trainer.steps=???", "trainer.steps has no value"),
+        ("ntm.m_depth=${nothing}", "ntm.m_depth refers to what does not exist"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_what_would_be_right(
+    override: str, message: str, composed: Compose
+) -> None:
+    key, _, value = override.partition("=")
+    config = composed()
+    OmegaConf.update(config, key.lstrip("+"), yaml.safe_load(value), force_add=key[0] == "+")
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        checks.settle(config, [override])
+
+
+@pytest.mark.parametrize("units", [[], [100, 0]])
+def test_every_layer_of_an_lstm_has_a_size(units: list[int], composed: Compose) -> None:
+    config = composed("controller=lstm")
+    config.controller.units = units
+    with pytest.raises(ConfigError, match=re.escape("controller.units=[")):
+        checks.settle(config, [])
+
+
+def test_a_memory_too_small_for_the_task_is_a_warning(composed: Compose) -> None:
+    enough, too_small = composed(), composed()
+    enough.ntm.n_width, too_small.ntm.n_width = 20, 19
+    assert checks.validate(enough) == []
+    [warning] = checks.validate(too_small)
+    assert "ntm.n_width=19 is less than the 20 rows" in warning
+    without_memory = composed("model=lstm")
+    without_memory.ntm.n_width = 19
+    assert checks.validate(without_memory) == []
+
+
+def test_the_configured_task_is_built(composed: Compose) -> None:
+    task = task_from(composed("task=repeat_copy", "task.max_repeats=7"))
+    assert isinstance(task, TASKS["repeat_copy"])
+    assert task.solved_case() == "length=10,repeats=7"
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path, composed: Compose) -> Path:
+    """The folder of a trained run with sizes that are not the defaults."""
+    config = composed(
+        "task=associative_recall",
+        "controller=lstm",
+        "controller.units=[30]",
+        "ntm.n_width=64",
+        "ntm.m_depth=12",
+        "seed=3",
+        "trainer.steps=77",
+        "evaluate.sequences=10",
+    )
+    (tmp_path / ".hydra").mkdir()
+    OmegaConf.save(config, tmp_path / ".hydra/config.yaml")
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints/1.npz").touch()
+    (tmp_path / "model.keras").touch()
+    return tmp_path
+
+
+def settled(composed: Compose, *overrides: str) -> DictConfig:
+    """What runs after this command line, which `run.py` completes from the saved run first."""
+    complete = command_line.complete(overrides)
+    chosen = [override for override in complete if override.partition("=")[0] in GROUPS]
+    stated = [override for override in complete if override not in chosen]
+    config = composed(*chosen)
+    for key, _, value in (override.partition("=") for override in stated):
+        if key != "experiment":
+            OmegaConf.update(config, key, yaml.safe_load(value))
+    return checks.settle(config, complete)[0]
+
+
+def test_an_evaluation_takes_all_from_the_saved_run(run_folder: Path, composed: Compose) -> None:
+    config = settled(composed, "mode=evaluate", f"checkpoint={run_folder}")
+    expected = OmegaConf.load(run_folder / ".hydra/config.yaml")
+    expected.mode, expected.checkpoint = "evaluate", str(run_folder)
+    assert config == expected
+
+
+def test_an_evaluation_changes_only_what_is_stated(run_folder: Path, composed: Compose) -> None:
+    config = settled(
+        composed,
+        "mode=evaluate",
+        f"checkpoint={run_folder}",
+        "ntm.n_width=256",
+        "task.max_items=9",
+        "evaluate.cases=[items=9,items=30]",
+        "controller=lstm",
+        "ntm.m_depth=12",
+    )
+    assert (config.ntm.n_width, config.ntm.m_depth) == (256, 12)
+    assert (config.task.max_items, config.evaluate.cases) == (9, ["items=9", "items=30"])
+    assert (config.evaluate.sequences, config.seed) == (10, 3)
+    assert config.controller == {"name": "lstm", "units": [30]}
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("ntm.m_depth=20", "the run was made with ntm.m_depth=12"),
+        ("ntm.read_heads=2", "the run was made with ntm.read_heads=1"),
+        ("controller=dense", "the run was made with controller=lstm"),
+        ("controller.units=[40]", "the run was made with controller.units=[30]"),
+        ("model=lstm", "the run was made with model=ntm"),
+        ("task=copy", "the run was made with task=associative_recall"),
+        ("experiment=quick", "experiment=quick cannot be used"),
+        ("task.bits=7", "task.bits=7 changes how a sequence is written"),
+        ("task.item_length=2", "task.item_length=2 changes how a sequence is written"),
+        ("resume=elsewhere", "mode=evaluate does not train"),
+    ],
+)
+def test_an_evaluation_refuses_what_the_weights_rule_out(
+    override: str, message: str, run_folder: Path, composed: Compose
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        settled(composed, "mode=evaluate", f"checkpoint={run_folder}", override)
+
+
+def test_a_resumed_run_changes_only_how_long_and_what_is_seen(
+    run_folder: Path, composed: Compose
+) -> None:
+    config = settled(composed, f"resume={run_folder}", "trainer.steps=99", "trainer.log_every=3")
+    expected = OmegaConf.load(run_folder / ".hydra/config.yaml")
+    expected.resume = str(run_folder)
+    expected.trainer.steps, expected.trainer.log_every = 99, 3
+    assert config == expected
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["seed=4", "trainer.batch_size=2", "optimizer.learning_rate=1", "ntm.n_width=65", "model=lstm"],
+)
+def test_a_resumed_run_refuses_to_become_another(
+    override: str, run_folder: Path, composed: Compose
+) -> None:
+    with pytest.raises(ConfigError, match="when a run goes on where it stopped"):
+        settled(composed, f"resume={run_folder}", override)
+
+
+@pytest.mark.parametrize(
+    ("missing", "arguments"),
+    [
+        ("model.keras", ["mode=evaluate", "checkpoint={}"]),
+        (".hydra/config.yaml", ["mode=evaluate", "checkpoint={}"]),
+        ("checkpoints/1.npz", ["resume={}"]),
+    ],
+)
+def test_a_folder_that_lacks_something_is_refused(
+    missing: str, arguments: list[str], run_folder: Path, composed: Compose
+) -> None:
+    (run_folder / missing).unlink()
+    name = missing.partition("/1")[0]
+    with pytest.raises(ConfigError, match=re.escape(f"{run_folder} has no {name}")):
+        settled(composed, *(argument.format(run_folder) for argument in arguments))
+
+
+def test_a_run_of_another_version_is_refused(run_folder: Path, composed: Compose) -> None:
+    path = run_folder / ".hydra/config.yaml"
+    path.write_text(path.read_text().replace("m_depth:", "columns:"))
+    with pytest.raises(ConfigError, match=r"does not describe a run of this version.*columns"):
+        settled(composed, "mode=evaluate", f"checkpoint={run_folder}")
+
+
+def test_a_value_that_an_older_run_lacks_has_todays_default(
+    run_folder: Path, composed: Compose
+) -> None:
+    path = run_folder / ".hydra/config.yaml"
+    path.write_text(
+        path.read_text().replace("  m_depth: 12\n", "").replace("  clip_value: null\n", "")
+    )
+    config = settled(composed, "mode=evaluate", f"checkpoint={run_folder}")
+    assert config.ntm.m_depth == composed().ntm.m_depth
+    assert config.optimizer.clip_value is None
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("evaluate.cases=[length=5,length=7]", 'evaluate.cases=["length=5","length=7"]'),
+        ("evaluate.cases=length=5", 'evaluate.cases=["length=5"]'),
+        (
+            "evaluate.cases=[length=5,repeats=2,repeats=3,length=1]",
+            'evaluate.cases=["length=5,repeats=2","repeats=3,length=1"]',
+        ),
+        ('evaluate.cases=["length=5"]', 'evaluate.cases=["length=5"]'),
+        ("evaluate.cases=null", "evaluate.cases=null"),
+        ("trainer.steps=3", "trainer.steps=3"),
+    ],
+)
+def test_cases_need_no_quotes(written: str, meant: str) -> None:
+    assert command_line.complete(["-m", written]) == ["-m", meant]
+
+
+def test_the_groups_of_a_saved_run_come_along_unless_stated(run_folder: Path) -> None:
+    arguments = ["mode=evaluate", f"checkpoint={run_folder}", "model=ntm"]
+    added = ["task=associative_recall", "controller=lstm", "optimizer=adam"]
+    assert command_line.complete(arguments) == arguments + added
+    assert command_line.complete(["checkpoint=nowhere"]) == ["checkpoint=nowhere"]
+
+
+def test_what_runs_is_kept_where_hydra_wrote_what_it_composed(
+    tmp_path: Path, composed: Compose
+) -> None:
+    config = composed("seed=5")
+    saved.keep(config, tmp_path)
+    assert OmegaConf.load(tmp_path / ".hydra/config.yaml") == config
+
+
+def test_nothing_heavy_is_imported_to_show_or_refuse_a_configuration() -> None:
+    """TensorFlow alone takes seconds; help and errors are to answer at once."""
+    script = """
+import runpy, sys
+for arguments in (["--help"], ["--cfg", "job"], ["ntm.read_heads=0"]):
+    sys.argv = ["run.py", *arguments]
+    try:
+        runpy.run_path("run.py", run_name="__main__")
+    except SystemExit:
+        pass
+print({"tensorflow", "keras", "matplotlib", "tensorboard", "rich"} & set(sys.modules), "imported")
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.endswith("set() imported\n")
+    assert "ntm.read_heads=0 must be at least 1" in done.stderr
