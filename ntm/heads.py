@@ -19,7 +19,7 @@ class Instructions(NamedTuple):
         shift_weights: (B, H, S), sums to one: how far to move.
         sharpness: (B, H, 1), at least 1: how much to undo the blur of moving.
         erase: (B, W, M), in (0, 1): which columns to clear.
-        add: (B, W, M), in (-1, 1): what to write.
+        add: (B, W, M): what to write.
     """
 
     key: Any
@@ -99,6 +99,6 @@ def activate(raw):
         # The paper asks for gamma >= 1.
         sharpness=1.0 + ops.softplus(raw.sharpness),
         erase=ops.sigmoid(raw.erase),
-        # Bounded like the keys, so that content written can be found again by a key.
-        add=ops.tanh(raw.add),
+        # Linear, as in the paper: a tanh here kept some seeds from learning (docs/copy.md).
+        add=raw.add,
     )
