@@ -8,7 +8,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from runner import checks, command_line, saved, schema
+from runner import checks, command_line, saved, schema, sweep
 from runner.errors import friendly
 
 schema.register()
@@ -30,5 +30,5 @@ def main(config: DictConfig) -> float:
 
 if __name__ == "__main__":
     sys.argv[1:] = command_line.complete(sys.argv[1:])
-    with friendly():
+    with friendly(), sweep.with_table():
         main()

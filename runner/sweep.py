@@ -5,12 +5,12 @@ Only files are read, so it is the same for every launcher; runs that failed have
 
 from __future__ import annotations
 
-import atexit
 import csv
 import io
 import json
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,30 +40,38 @@ class Run(NamedTuple):
         return tuple(item for item in self.overrides.items() if item[0] != SEED)
 
 
-class SweepTable(Callback):
-    """Writes the table when a sweep ends, and prints it in brief.
+_endings = ExitStack()
 
-    Hydra tells its callbacks of the end only if no job failed, so the end of the process counts
-    as well.
-    """
+
+class SweepTable(Callback):
+    """Writes the table when a sweep ends, and prints it in brief."""
 
     def __init__(self) -> None:
         self._folder: Path | None = None
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Remember where the sweep is."""
+        """Remember where the sweep is, so that `with_table` finds it."""
         self._folder = Path(config.hydra.sweep.dir)
-        atexit.register(self._finish)
+        _endings.callback(self._finish)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Write and print the table."""
         self._finish()
 
     def _finish(self) -> None:
-        atexit.unregister(self._finish)
         folder, self._folder = self._folder, None
         if folder is not None:
             print(write(folder), flush=True)
+
+
+@contextmanager
+def with_table() -> Iterator[None]:
+    """Run a Hydra application so that a sweep gets its table however it ends.
+
+    Hydra tells its callbacks of the end only if no job failed and nobody interrupted it.
+    """
+    with _endings:
+        yield
 
 
 def write(folder: Path) -> str:
@@ -196,7 +204,7 @@ def _markdown(folder: Path, runs: Sequence[Run]) -> str:
     means = _group_rows(
         runs, numeric, lambda values: _with_deviation(_mean(values), _deviation(values))
     )
-    failed = [f"- {run.number}: {run.status}, {run.error}" for run in runs if run.error]
+    failed = [f"- {run.number}: {run.status}, {_cell(run.error)}" for run in runs if run.error]
     parts = [
         f"# Sweep {folder.name}",
         _table(_run_rows(runs, metrics)),
