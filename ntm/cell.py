@@ -74,7 +74,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         step reach the output directly, as drawn in the paper's figure 1, instead of through the
         next step's controller. Memory starts at a constant 1e-6, all weightings on row 0, and
         read vectors at 1e-6, so no initial value depends on N. Instructions are bounded to
-        [-20, 20] before their activations; keys and additions pass a tanh. The similarity of
+        [-20, 20] before their activations; keys pass a tanh. The similarity of
         equation 6 counts vectors shorter than about 1e-3 as having no direction.
         Under a half precision policy the controller and P compute in it, the machine and its
         state in float32: half precision cannot hold a small memory or a sharp weighting.
@@ -255,7 +255,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             "n_width": self.n_width,
             "m_depth": self.m_depth,
             "shift_range": self.shift_range,
-            "controller_model": keras.saving.serialize_keras_object(model),
+            "controller_model": _unbuilt(keras.saving.serialize_keras_object(model)),
             "read_heads": self.read_heads,
             "write_heads": self.write_heads,
             "activation": keras.activations.serialize(self.activation),
@@ -272,13 +272,24 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         return cls(**config)
 
 
+def _unbuilt(config):
+    """A serialised layer without its build shapes: `build` gives its weights their shape and path."""
+    if isinstance(config, dict):
+        return {key: _unbuilt(value) for key, value in config.items() if key != "build_config"}
+    return [_unbuilt(value) for value in config] if isinstance(config, list) else config
+
+
 def _flat(value):
     return ops.reshape(value, (-1, value.shape[1] * value.shape[2]))
 
 
 def _masks_of(cell):
     # Where `DropoutRNNCell` keeps what it has drawn.
-    return cell, getattr(cell, "_dropout_mask", None), getattr(cell, "_recurrent_dropout_mask", None)
+    return (
+        cell,
+        getattr(cell, "_dropout_mask", None),
+        getattr(cell, "_recurrent_dropout_mask", None),
+    )
 
 
 def _set_dropout_masks(masks):

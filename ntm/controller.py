@@ -17,7 +17,6 @@ class Controller(keras.layers.Layer):
         model: a stateless layer or model; an RNN cell or `StackedRNNCells`; an RNN layer, whose
             cell is used; or a `Sequential` of these. The model's own `stateful`,
             `return_sequences` and batch size are irrelevant here: the NTM carries the state.
-        input_dim: expected input width, or None when it is not known yet.
         output_dim: expected output width.
 
     Raises:
@@ -42,7 +41,7 @@ class Controller(keras.layers.Layer):
 
     def build(self, input_shape):
         shape = (None, input_shape[-1])
-        declared = _declared_input_dim(self.model)
+        declared = _built_input_dim(self.stages[0])
         if declared is not None and declared != shape[-1]:
             raise ValueError(
                 f"controller {self.model.name!r} takes {declared} inputs, but this NTM feeds its "
@@ -124,6 +123,12 @@ def _parts(model):
 
 def _stages(part):
     if isinstance(part, keras.layers.RNN):
+        if part.go_backwards:
+            raise ValueError(
+                f"controller_model has the layer {part.name!r} with go_backwards=True, but a "
+                "controller sees one time step at a time: leave it False, or give go_backwards to "
+                "the NTM"
+            )
         return [part.cell]
     if isinstance(part, keras.Model) and any(
         isinstance(layer, (keras.layers.RNN, keras.layers.Bidirectional))
@@ -189,6 +194,11 @@ def _output_dim(stage, input_shape):
     return getattr(stage, "output_size", None) or _state_sizes(stage)[0]
 
 
-def _declared_input_dim(model):
-    shape = getattr(model, "input_shape", None) if getattr(model, "built", False) else None
-    return shape[-1] if isinstance(shape, (list, tuple)) and shape else None
+def _built_input_dim(stage):
+    """The width that a stage was built for, or None if it takes any."""
+    if not stage.built or not stage.weights:
+        return None
+    shape = getattr(stage, "input_shape", None) or (stage.get_build_config() or {}).get(
+        "input_shape"
+    )
+    return shape[-1] if shape else None

@@ -5,6 +5,7 @@ import operator
 import keras
 from keras import ops
 
+from ntm import loop
 from ntm.cell import NTMCell
 
 CELL_ARGUMENTS = (
@@ -72,20 +73,18 @@ class NeuralTuringMachine(keras.layers.RNN):
         self.supports_masking = True
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
+        arguments = {
+            "training": training,
+            "go_backwards": self.go_backwards,
+            "zero_output_for_mask": self.zero_output_for_mask,
+        }
         if keras.backend.backend() != "tensorflow" or self.unroll:
-            return super().inner_loop(sequences, initial_state, mask, training=training)
-        from ntm.tensorflow_loop import recurrence
+            arguments["unroll"] = self.unroll
+            return loop.recurrence(self.cell, sequences, initial_state, mask, **arguments)
+        from ntm import tensorflow_loop
 
-        return recurrence(
-            self.cell,
-            sequences,
-            initial_state,
-            mask,
-            training=training,
-            go_backwards=self.go_backwards,
-            zero_output_for_mask=self.zero_output_for_mask,
-            return_sequences=self.return_sequences,
-        )
+        arguments["return_sequences"] = self.return_sequences
+        return tensorflow_loop.recurrence(self.cell, sequences, initial_state, mask, **arguments)
 
     def reset_state(self):
         """Back to the initial memory and weightings (Keras would write zeros)."""
@@ -111,10 +110,15 @@ class NeuralTuringMachine(keras.layers.RNN):
         steps = []
         for time in range(inputs.shape[1]):
             _, states = self.cell(inputs[:, time], states)
-            steps.append([ops.convert_to_numpy(ops.cast(part, "float32"))
-                          for part in self.cell.unpack(states)[:4]])
-        output, memory, weights, reads = (ops.convert_to_numpy(ops.stack(part, axis=1))
-                                          for part in zip(*steps))
+            steps.append(
+                [
+                    ops.convert_to_numpy(ops.cast(part, "float32"))
+                    for part in self.cell.unpack(states)[:4]
+                ]
+            )
+        output, memory, weights, reads = (
+            ops.convert_to_numpy(ops.stack(part, axis=1)) for part in zip(*steps)
+        )
         return {
             "outputs": output,
             "memory": memory,
