@@ -161,7 +161,12 @@ GROUPS: dict[str, Mapping[str, type]] = {
 
 
 def register() -> None:
-    """Put the schema into Hydra's ConfigStore."""
+    """Put the schema into Hydra's ConfigStore.
+
+    Hydra copies the store, which it only reads, whenever it composes and for each group that
+    --help lists. Sharing it halves the time until help or an error is shown.
+    """
+    setattr(ConfigStore, "__deepcopy__", lambda store, memo: store)  # noqa: B010 (mypy)
     store = ConfigStore.instance()
     store.store(name="schema", node=Config)
     for group, options in GROUPS.items():
