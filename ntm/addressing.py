@@ -9,8 +9,14 @@ from keras import ops
 # Added to squared lengths. A vector shorter than about 1e-3 counts as having no direction, which
 # bounds the gradient of the similarity where memory is (almost) empty.
 SQUARED_LENGTH_FLOOR = 1e-6
-# Added to a weighting before its logarithm; below what a float32 weighting that sums to one resolves.
+# Added to a weighting before its logarithm; below what a float32 weighting that sums to one
+# resolves.
 WEIGHT_FLOOR = 1e-12
+
+
+def softmax(values):
+    """Over the last axis, also where it has one entry, for which Keras would warn."""
+    return ops.softmax(values, axis=-1) if values.shape[-1] > 1 else ops.ones_like(values)
 
 
 def content_weighting(memory, key, strength):
@@ -28,7 +34,7 @@ def content_weighting(memory, key, strength):
     """
     products = ops.matmul(key, ops.swapaxes(memory, 1, 2))
     similarity = products * _inverse_length(key)[:, :, None] * _inverse_length(memory)[:, None, :]
-    return ops.softmax(strength * similarity, axis=-1)
+    return softmax(strength * similarity)
 
 
 def _inverse_length(vectors):
@@ -98,7 +104,7 @@ def sharpen(weights, sharpness):
     Returns:
         (B, H, N), each row sums to one.
     """
-    return ops.softmax(sharpness * ops.log(weights + WEIGHT_FLOOR), axis=-1)
+    return softmax(sharpness * ops.log(weights + WEIGHT_FLOOR))
 
 
 def address(memory, previous, key, strength, gate, shift_weights, sharpness):

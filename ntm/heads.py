@@ -4,6 +4,8 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
+from ntm.addressing import softmax
+
 # Where an instruction leaves this range its activation is flat to float32's eye, so the value
 # carries nothing more; a bound keeps one outsized step of the optimizer from being final.
 INSTRUCTION_BOUND = 20.0
@@ -95,7 +97,7 @@ def activate(raw):
         # Softplus: positive, and close to linear where the strength is large.
         strength=ops.softplus(raw.strength),
         gate=ops.sigmoid(raw.gate),
-        shift_weights=ops.softmax(raw.shift_weights, axis=-1),
+        shift_weights=softmax(raw.shift_weights),
         # The paper asks for gamma >= 1.
         sharpness=1.0 + ops.softplus(raw.sharpness),
         erase=ops.sigmoid(raw.erase),

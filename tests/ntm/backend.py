@@ -16,7 +16,9 @@ BACKEND = keras.backend.backend()
 def numpy(value: Any) -> np.ndarray:
     """A tensor as a NumPy array, half precision as float32."""
     value = ops.cast(value, "float32")
-    return value.detach().numpy() if BACKEND == "torch" else np.asarray(ops.convert_to_numpy(value))
+    if BACKEND == "torch":
+        value = value.detach()
+    return np.asarray(value) if BACKEND == "jax" else value.numpy()
 
 
 def evaluate(function: Callable[..., Any], *arrays: np.ndarray) -> np.ndarray:

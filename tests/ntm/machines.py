@@ -1,0 +1,120 @@
+"""Small machines with random weights, and the same machines in plain NumPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+import controllers
+from ntm import NeuralTuringMachine, controller_input_output_shape
+from tests import reference
+from tests.ntm.backend import numpy
+
+INPUTS, UNITS, ROWS, WIDTH = 5, 3, 6, 4
+KINDS = ("dense", "double_dense", "lstm")
+
+
+def widths(
+    read_heads: int = 1, write_heads: int = 1, shift_range: int = 3, m_depth: int = WIDTH
+) -> tuple[int, int]:
+    """Input and output width of a controller."""
+    return controller_input_output_shape(
+        INPUTS, UNITS, m_depth, ROWS, shift_range, read_heads, write_heads
+    )
+
+
+def controller(kind: str, *sizes: int) -> keras.layers.Layer:
+    if kind == "dense":
+        return controllers.dense(*widths(*sizes))
+    if kind == "double_dense":
+        return controllers.double_dense(*widths(*sizes), units=7, activation="tanh")
+    return controllers.lstm(*widths(*sizes), units=[6])
+
+
+def machine(
+    kind: str = "dense",
+    read_heads: int = 1,
+    write_heads: int = 1,
+    shift_range: int = 3,
+    **arguments: Any,
+) -> NeuralTuringMachine:
+    """A built layer with one of the project's controllers."""
+    sizes = (read_heads, write_heads, shift_range)
+    model = controller(kind, *sizes, arguments.get("m_depth", WIDTH))
+    return built(model, *sizes, **arguments)
+
+
+def built(
+    controller_model: Any,
+    read_heads: int = 1,
+    write_heads: int = 1,
+    shift_range: int = 3,
+    batch: int | None = None,
+    **arguments: Any,
+) -> NeuralTuringMachine:
+    """A built layer with random weights, the same for the same shapes."""
+    sizes = {"n_width": ROWS, "m_depth": WIDTH, **arguments}
+    layer = NeuralTuringMachine(
+        UNITS,
+        shift_range=shift_range,
+        controller_model=controller_model,
+        read_heads=read_heads,
+        write_heads=write_heads,
+        **sizes,
+    )
+    layer.build((batch, None, INPUTS))
+    randomise(layer)
+    return layer
+
+
+def randomise(layer: keras.layers.Layer, seed: int = 0) -> None:
+    """Weights large enough that the heads do move, blur and sharpen."""
+    rng = np.random.default_rng(seed)
+    layer.set_weights([rng.normal(scale=0.6, size=w.shape) for w in layer.get_weights()])
+
+
+def as_reference(layer: NeuralTuringMachine, kind: str) -> reference.Machine:
+    """The same machine in NumPy loops."""
+    weights = [np.asarray(numpy(v.value), np.float64) for v in layer.weights]
+    state = None
+    if kind == "lstm":
+        controller_step = reference.lstm_controller(*weights[:5])
+        state = (np.zeros(weights[1].shape[0]), np.zeros(weights[1].shape[0]))
+        used = 5
+    else:
+        used = 2 if kind == "dense" else 4
+        pairs = zip(weights[:used:2], weights[1:used:2], strict=True)
+        controller_step = reference.dense_controller(*pairs)
+    return reference.Machine(
+        controller_step,
+        layer.units,
+        layer.n_width,
+        layer.m_depth,
+        layer.shift_range,
+        layer.read_heads,
+        layer.write_heads,
+        projection=weights[used] if layer.read_to_output else None,
+        controller_state=state,
+    )
+
+
+def flattened(state: reference.State) -> list[np.ndarray]:
+    """A reference state in the order and shapes of the layer's list of states, without a batch."""
+    parts = [state.output, state.memory, np.array(state.weights), np.array(state.reads)]
+    return [part.reshape(-1) for part in (*parts, *(state.controller or ()))]
+
+
+def random_inputs(batch: int, steps: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(batch, steps, INPUTS)).astype("float32")
+
+
+def random_mask(batch: int, steps: int, seed: int = 0) -> np.ndarray:
+    """Masked steps at the start, in the middle and at the end; the last sequence has none left."""
+    mask = np.random.default_rng(seed).uniform(size=(batch, steps)) < 0.6
+    mask[0] = True
+    mask[-1] = False
+    mask[1, [0, -1]] = False, True
+    mask[2, [0, -1]] = True, False
+    return mask

@@ -1,0 +1,314 @@
+"""The recurrent layer against the equations in plain NumPy, and against itself."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from ntm import NeuralTuringMachine
+from tests import reference
+from tests.ntm.backend import assert_same, layer_gradients, numpy
+from tests.ntm.machines import (
+    INPUTS,
+    KINDS,
+    ROWS,
+    UNITS,
+    WIDTH,
+    as_reference,
+    built,
+    flattened,
+    machine,
+    random_inputs,
+    random_mask,
+    widths,
+)
+
+
+def expected_run(
+    machine: reference.Machine,
+    inputs: np.ndarray,
+    mask: np.ndarray | None = None,
+    go_backwards: bool = False,
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Outputs (B, T, units), masked steps repeating, and final states, one sequence at a time.
+
+    Each sequence is run alone and without its masked steps.
+    """
+    outputs, states = [], []
+    for row, sequence in enumerate(inputs):
+        used = np.ones(len(sequence), bool) if mask is None else mask[row]
+        if go_backwards:
+            sequence, used = sequence[::-1], used[::-1]
+        passed = [machine.initial_state(), *machine.run(sequence[used])]
+        outputs.append([passed[count].output for count in np.cumsum(used)])
+        states.append(flattened(passed[-1]))
+    return np.array(outputs), [np.array(part) for part in zip(*states, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "heads", "shift_range", "read_to_output"),
+    [
+        ("dense", (1, 1), 3, True),
+        ("dense", (2, 3), 4, False),
+        ("double_dense", (1, 2), 1, True),
+        ("double_dense", (3, 1), ROWS, True),
+        ("lstm", (2, 1), 2, True),
+        ("lstm", (1, 1), 5, False),
+    ],
+)
+def test_outputs_and_states_are_those_of_the_equations(
+    kind: str, heads: tuple[int, int], shift_range: int, read_to_output: bool
+) -> None:
+    layer = machine(
+        kind, *heads, shift_range, read_to_output=read_to_output, return_sequences=True,
+        return_state=True,
+    )  # fmt: skip
+    inputs = random_inputs(2, 5)
+    outputs, *states = layer(inputs)
+    expected, expected_states = expected_run(as_reference(layer, kind), inputs)
+    assert_same([outputs], [expected])
+    assert_same(states, expected_states)
+
+
+def test_trace_is_what_the_machine_does() -> None:
+    layer = machine("lstm", 2, 3, return_sequences=True)
+    inputs = random_inputs(2, 4)
+    traced = layer.trace(inputs)
+    assert_same([traced["outputs"]], [layer(inputs)])
+    for row in range(2):
+        for time, state in enumerate(as_reference(layer, "lstm").run(inputs[row])):
+            assert_same(
+                [traced[name][row, time] for name in
+                 ("memory", "read_weights", "write_weights", "reads")],
+                [state.memory, state.weights[:2], state.weights[2:], state.reads],
+            )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("go_backwards", "zero_output_for_mask", "return_sequences"),
+    list(itertools.product([False, True], repeat=3)),
+)
+@pytest.mark.parametrize("kind", ["dense", "lstm"])
+def test_a_masked_sequence_is_as_it_were_alone(
+    kind: str, go_backwards: bool, zero_output_for_mask: bool, return_sequences: bool
+) -> None:
+    layer = machine(
+        kind, 2, 1, go_backwards=go_backwards, zero_output_for_mask=zero_output_for_mask,
+        return_sequences=return_sequences, return_state=True,
+    )  # fmt: skip
+    inputs, mask = random_inputs(5, 6), random_mask(5, 6)
+    outputs, *states = layer(inputs, mask=mask)
+    expected, expected_states = expected_run(as_reference(layer, kind), inputs, mask, go_backwards)
+    if zero_output_for_mask:
+        used = mask[:, ::-1] if go_backwards else mask
+        expected = expected * used[:, :, None]
+    assert_same([outputs], [expected if return_sequences else expected[:, -1]])
+    assert_same(states, expected_states)
+
+
+def test_padding_is_never_seen() -> None:
+    """A padded batch has the outputs, states and gradients of its sequences, whatever it holds."""
+    layer = machine("lstm", return_sequences=True, return_state=True, zero_output_for_mask=True)
+    inputs = random_inputs(3, 6)
+    mask = np.arange(6) < np.array([6, 2, 4])[:, None]
+    results = []
+    for padding in (0.0, 1e3, np.nan):
+        padded = np.where(mask[:, :, None], inputs, np.float32(padding))
+        outputs, gradients = layer_gradients(layer, padded, mask=mask, training=False)
+        results.append([*outputs, *gradients[:1]] if np.isnan(padding) else [*outputs, *gradients])
+    assert_same(results[1], results[0], relative=1e-6)
+
+
+def test_a_batch_without_any_step_changes_nothing() -> None:
+    layer = machine("lstm", return_sequences=True, return_state=True)
+    initial = [np.random.default_rng(1).normal(size=(2, size)) for size in layer.state_size]
+    mask = np.zeros((2, 4), bool)
+    for training in (False, True):
+        outputs, *states = layer(
+            random_inputs(2, 4), initial_state=initial, mask=mask, training=training
+        )
+        assert_same(states, initial)
+        assert_same([outputs], [np.repeat(initial[0][:, None], 4, axis=1)])
+
+
+@pytest.mark.parametrize("kind", ["dense", "lstm"])
+def test_stateful_chunks_are_one_pass(kind: str) -> None:
+    layer = machine(kind, batch=5, stateful=True, return_sequences=True, return_state=True)
+    inputs, mask = random_inputs(5, 8), random_mask(5, 8)
+    expected, expected_states = expected_run(as_reference(layer, kind), inputs, mask)
+    for _ in range(2):
+        outputs = []
+        for start, end in [(0, 3), (3, 4), (4, 8)]:
+            output, *states = layer(inputs[:, start:end], mask=mask[:, start:end])
+            outputs.append(numpy(output))
+        assert_same([np.concatenate(outputs, axis=1)], [expected])
+        assert_same(states, expected_states)
+        layer.reset_state()
+    initial = layer.get_initial_state(5)
+    assert_same([state.value for state in layer.states], initial)
+    assert numpy(initial[1]).min() > 0  # Not the zeros that Keras would write.
+
+
+def test_stateful_last_outputs_are_one_pass_where_the_last_chunk_is_masked() -> None:
+    layer = machine(batch=2, stateful=True)
+    inputs = random_inputs(2, 6)
+    mask = np.arange(6) < np.array([[2], [6]])
+    expected, _ = expected_run(as_reference(layer, "dense"), inputs, mask)
+    layer(inputs[:, :3], mask=mask[:, :3])
+    assert_same([layer(inputs[:, 3:], mask=mask[:, 3:])], [expected[:, -1]])
+
+
+def test_a_state_can_be_passed_on() -> None:
+    layer = machine("lstm", return_sequences=True, return_state=True)
+    inputs = random_inputs(2, 6)
+    expected, *expected_states = layer(inputs)
+    first, *states = layer(inputs[:, :2])
+    second, *states = layer(inputs[:, 2:], initial_state=states)
+    assert_same([np.concatenate([numpy(first), numpy(second)], axis=1)], [expected])
+    assert_same(states, expected_states)
+
+
+@pytest.mark.parametrize("go_backwards", [False, True])
+@pytest.mark.parametrize("zero_output_for_mask", [False, True])
+def test_unrolled_is_the_same(go_backwards: bool, zero_output_for_mask: bool) -> None:
+    arguments: dict[str, Any] = {
+        "go_backwards": go_backwards,
+        "zero_output_for_mask": zero_output_for_mask,
+        "return_sequences": True,
+        "return_state": True,
+    }
+    inputs, mask = random_inputs(5, 4), random_mask(5, 4)
+    looped = machine("lstm", **arguments)(inputs, mask=mask)
+    unrolled = machine("lstm", unroll=True, **arguments)(inputs, mask=mask)
+    assert_same(unrolled, looped)
+
+
+HEADS = [(1, 1), (2, 1), (1, 3)]
+QUICK = [("dense", (1, 1), True), ("double_dense", (2, 1), False), ("lstm", (1, 3), True)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "heads", "return_sequences"),
+    [
+        pytest.param(*case, marks=() if case in QUICK else pytest.mark.slow)
+        for case in itertools.product(KINDS, HEADS, [True, False])
+    ],
+)
+def test_the_cell_in_a_stock_rnn_is_the_layer(
+    kind: str, heads: tuple[int, int], return_sequences: bool
+) -> None:
+    """Outputs, final states and all gradients, on a random masked batch."""
+    arguments: dict[str, Any] = {"return_sequences": return_sequences, "return_state": True}
+    layer = machine(kind, *heads, **arguments)
+    stock = keras.layers.RNN(layer.cell, **arguments)
+    stock.build((None, None, INPUTS))
+    inputs, mask = random_inputs(5, 6), random_mask(5, 6)
+    ours, our_gradients = layer_gradients(layer, inputs, mask=mask, training=True)
+    theirs, their_gradients = layer_gradients(stock, inputs, mask=mask, training=True)
+    assert_same(ours, theirs)
+    assert_same(our_gradients, their_gradients)
+    assert any(np.abs(gradient).max() > 1e-3 for gradient in our_gradients[1:])
+
+
+def test_bidirectional() -> None:
+    inputs, mask = random_inputs(5, 4), random_mask(5, 4)
+    both = keras.layers.Bidirectional(machine("lstm", return_sequences=True))
+    outputs = numpy(both(inputs, mask=mask))
+    forward = numpy(both.forward_layer(inputs, mask=mask))
+    backward = numpy(both.backward_layer(inputs, mask=mask))
+    assert both.backward_layer.go_backwards
+    assert_same([outputs], [np.concatenate([forward, backward[:, ::-1]], axis=-1)])
+
+
+def test_a_mask_reaches_the_layers_behind() -> None:
+    inputs, mask = random_inputs(5, 4), random_mask(5, 4)
+    inputs[~mask] = 0
+    layer = machine(return_sequences=True)
+    last = keras.layers.LSTM(2)
+    through = last(layer(keras.layers.Masking()(inputs)))
+    explicit = last(layer(inputs, mask=mask), mask=mask)
+    assert_same([through], [explicit])
+
+
+def test_symbolic_shapes() -> None:
+    _, hidden = widths(2, 1)
+    cell = keras.layers.LSTMCell(hidden, activation="linear")
+    layer = built(cell, 2, 1, return_sequences=True, return_state=True)
+    outputs, *states = layer(keras.Input((None, INPUTS)))
+    assert outputs.shape == (None, None, UNITS)
+    sizes = [UNITS, ROWS * WIDTH, 3 * ROWS, 2 * WIDTH, hidden, hidden]
+    assert [state.shape for state in states] == [(None, size) for size in sizes]
+    assert layer.compute_output_shape((7, 9, INPUTS))[0] == (7, 9, UNITS)
+
+
+def test_an_encoder_hands_its_memory_to_a_decoder() -> None:
+    """A functional model of unknown batch size and length, with symbolic states."""
+    encoder = machine("lstm", return_state=True)
+    decoder = machine("lstm", return_sequences=True)
+    source, target = keras.Input((None, INPUTS)), keras.Input((None, INPUTS))
+    _, *states = encoder(source)
+    model = keras.Model([source, target], decoder(target, initial_state=states))
+    for batch, length in [(2, 3), (3, 5)]:
+        sources, targets = random_inputs(batch, length), random_inputs(batch, length + 1, seed=1)
+        _, *states = encoder(sources)
+        assert_same([model([sources, targets])], [decoder(targets, initial_state=states)])
+
+
+def test_a_stack_of_two_is_one_after_the_other() -> None:
+    first = machine("dense", return_sequences=True)
+    second = NeuralTuringMachine(2, n_width=4, m_depth=3, read_heads=2)
+    stack = keras.Sequential([keras.Input((None, INPUTS)), first, second])
+    inputs = random_inputs(2, 3)
+    assert_same([stack(inputs)], [second(first(inputs))])
+    paths = [variable.path for variable in stack.weights]
+    assert len(set(paths)) == len(paths) == 6
+
+
+def test_the_smallest_machine() -> None:
+    """One row, one column, one shift: there is nothing to choose, but nothing to warn of either."""
+    layer = machine(n_width=1, m_depth=1, shift_range=1, return_sequences=True)
+    inputs = random_inputs(2, 3)
+    assert_same([layer(inputs)], [expected_run(as_reference(layer, "dense"), inputs)[0]])
+
+
+def test_weights_fit_any_number_of_rows() -> None:
+    small, large = machine(n_width=4), machine(n_width=50)
+    large.set_weights(small.get_weights())
+    inputs = random_inputs(2, 3)
+    assert large.trace(inputs)["memory"].shape == (2, 3, 50, WIDTH)
+    assert_same([large(inputs)], [expected_run(as_reference(large, "dense"), inputs)[0][:, -1]])
+
+
+def test_cost_does_not_grow_with_the_square_of_the_rows() -> None:
+    """A step over 200,000 rows: anything of N x N would need 160 GB."""
+    layer = NeuralTuringMachine(UNITS, n_width=200_000, m_depth=2)
+    assert np.isfinite(numpy(layer(random_inputs(1, 1)))).all()
+
+
+def test_the_seeds_number_of_parameters() -> None:
+    layer = NeuralTuringMachine(8, read_to_output=False)
+    layer.build((None, None, 10))
+    assert layer.count_params() == 3100
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"units": 0}, "units must be .* at least 1, not 0"),
+        ({"n_width": -1}, "n_width must be .* at least 1, not -1"),
+        ({"m_depth": 2.5}, "m_depth must be a whole number .* not 2.5"),
+        ({"shift_range": 0}, "shift_range must be .* at least 1, not 0"),
+        ({"read_heads": 0}, "read_heads must be .* at least 1, not 0"),
+        ({"write_heads": True}, "write_heads must be a whole number .* not True"),
+        ({"n_width": 4, "shift_range": 5}, "shift_range=5 is more than the n_width=4"),
+        ({"dropout": 1.0}, "dropout must be .* not 1.0"),
+        ({"dropout": -0.1}, "dropout must be .* not -0.1"),
+    ],
+)
+def test_wrong_sizes_are_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        NeuralTuringMachine(**{"units": 3, **arguments})
