@@ -31,18 +31,14 @@ def model_from(config: Any, task: Task) -> keras.Model:
     """
     keras.utils.set_random_seed(config.seed)
     inputs = keras.Input((None, task.input_dim), name="inputs")
-    logits = {"ntm": _ntm, "lstm": _lstm, "dense": _dense}[config.model.name](
-        config, task, inputs
-    )
+    logits = {"ntm": _ntm, "lstm": _lstm, "dense": _dense}[config.model.name](config, task, inputs)
     outputs = keras.layers.Activation("sigmoid", name="probabilities")(logits)
     return keras.Model(inputs, outputs, name=config.model.name)
 
 
 def logits_model(model: keras.Model) -> keras.Model:
     """The same model, sharing its weights, up to the logits."""
-    return keras.Model(
-        model.inputs, model.get_layer("probabilities").input, name="logits"
-    )
+    return keras.Model(model.inputs, model.get_layer("probabilities").input, name="logits")
 
 
 def optimizer_from(config: Any) -> keras.optimizers.Optimizer:
@@ -64,9 +60,7 @@ def _schedule(name: str, rate: float, steps: int) -> Any:
     if name == "constant":
         return rate
     if name == "linear":
-        return keras.optimizers.schedules.PolynomialDecay(
-            rate, steps, end_learning_rate=0.0
-        )
+        return keras.optimizers.schedules.PolynomialDecay(rate, steps, end_learning_rate=0.0)
     return keras.optimizers.schedules.CosineDecay(rate, steps)
 
 
@@ -98,17 +92,13 @@ def _lstm(config: Any, task: Task, inputs: Any) -> Any:
     activations = ["tanh"] * len(config.model.units) + ["linear"]
     for index, (width, activation) in enumerate(zip(widths, activations, strict=True)):
         cell = keras.layers.LSTMCell(width, activation=activation, name="cell")
-        inputs = keras.layers.RNN(cell, return_sequences=True, name=f"lstm_{index}")(
-            inputs
-        )
+        inputs = keras.layers.RNN(cell, return_sequences=True, name=f"lstm_{index}")(inputs)
     return inputs
 
 
 def _dense(config: Any, task: Task, inputs: Any) -> Any:
     for index, width in enumerate(config.model.units):
-        layer = keras.layers.Dense(
-            width, activation=config.model.activation, name=f"dense_{index}"
-        )
+        layer = keras.layers.Dense(width, activation=config.model.activation, name=f"dense_{index}")
         inputs = layer(inputs)
     return keras.layers.Dense(task.output_dim, name="logits")(inputs)
 

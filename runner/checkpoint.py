@@ -26,9 +26,10 @@ def save(directory: Path, step: int, variables: Sequence[Any], progress: dict[st
         progress: what else is needed to go on, as JSON can hold it.
     """
     path = directory / f"step_{step:09d}.npz"
-    arrays = {f"{index:04d}": np.asarray(v) for index, v in enumerate(_values(variables))}
+    arrays: dict[str, Any] = {f"{i:04d}": np.asarray(v) for i, v in enumerate(_values(variables))}
+    arrays[PROGRESS] = np.asarray(json.dumps(progress))
     with replace_with(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **arrays, **{PROGRESS: np.asarray(json.dumps(progress))})
+        np.savez(file, **arrays)
     for old in sorted(directory.glob("step_*.npz"))[:-KEPT]:
         old.unlink()
     return path
@@ -37,6 +38,11 @@ def save(directory: Path, step: int, variables: Sequence[Any], progress: dict[st
 def latest(directory: Path) -> Path | None:
     """The newest checkpoint of a run's `checkpoints/`, None if there is none."""
     return max(directory.glob("step_*.npz"), default=None)
+
+
+def step_of(path: Path) -> int:
+    """The step of a checkpoint."""
+    return int(path.stem.partition("_")[2])
 
 
 def restore(path: Path, variables: Sequence[Any]) -> dict[str, Any]:

@@ -39,7 +39,8 @@ def prefetched(task: Task, seed: int, steps: range, batch_size: int) -> Iterator
     def put(item: Batch | BaseException) -> None:
         while not stop.is_set():
             try:
-                return batches.put(item, timeout=0.1)
+                batches.put(item, timeout=0.1)
+                return
             except queue.Full:
                 continue
 
@@ -49,7 +50,7 @@ def prefetched(task: Task, seed: int, steps: range, batch_size: int) -> Iterator
                 put(training_batch(task, seed, step, batch_size))
                 if stop.is_set():
                     return
-        except BaseException as error:  # noqa: BLE001 (raised again by the reader)
+        except BaseException as error:
             put(error)
 
     def read() -> Iterator[Batch]:

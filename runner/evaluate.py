@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from runner import data
+from runner.progress import breakdown
 from runner.step import Prediction
 from tasks import Batch, Task
 
@@ -20,13 +21,23 @@ class Evaluator:
         predict: predictions of the model; its batch size is used.
         cases: the cases that will be asked for; the longest decides the padded length.
         seed: of the run.
+        breakdown: also give the accuracy of each output bit and position, see
+            `runner.progress.breakdown`.
     """
 
-    def __init__(self, task: Task, predict: Prediction, cases: Sequence[str], seed: int) -> None:
+    def __init__(
+        self,
+        task: Task,
+        predict: Prediction,
+        cases: Sequence[str],
+        seed: int,
+        breakdown: bool = False,
+    ) -> None:
         self.task = task
         self.predict = predict
         self.cases = list(cases)
         self.seed = seed
+        self.breakdown = breakdown
         self.steps = max(task.steps(**task.parse_case(case)) for case in cases)
 
     def __call__(
@@ -36,7 +47,7 @@ class Evaluator:
         number: int = 0,
         weights: Sequence[Any] | None = None,
         cases: Sequence[str] | None = None,
-    ) -> dict[str, dict[str, float]]:
+    ) -> dict[str, dict[str, Any]]:
         """Summaries by case, on as many fresh sequences each.
 
         stream, number: as in `data.generator`; another number draws other sequences.
@@ -59,12 +70,18 @@ class Evaluator:
 
     def _summary(
         self, case: str, sequences: int, rng: np.random.Generator, weights: Sequence[Any] | None
-    ) -> dict[str, float]:
+    ) -> dict[str, Any]:
         scores: list[dict[str, Any]] = []
+        seen: list[tuple[Any, ...]] = []
         for _ in range(-(-sequences // self.predict.batch_size)):
             batch = self._batch(case, rng)
             probabilities = self.predict(batch.inputs, batch.mask, weights)
             scores.append(self.task.score(batch, probabilities))
-        return self.task.summarise(
+            if self.breakdown:
+                seen.append((batch.targets, probabilities, batch.weights))
+        summary: dict[str, Any] = self.task.summarise(
             {key: np.concatenate([s[key] for s in scores])[:sequences] for key in scores[0]}
         )
+        if seen:
+            summary |= breakdown(*(np.concatenate(part) for part in zip(*seen, strict=True)))
+        return summary

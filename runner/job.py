@@ -19,22 +19,29 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from runner import build, checkpoint, data, device, figures
-from runner.errors import ConfigError
+from runner.errors import ConfigError, RunError
 from runner.evaluate import Evaluator
 from runner.files import replace_with, write_json
 from runner.progress import Progress as Terminal
-from runner.report import Reporter, run_figures, write_history
+from runner.progress import print_results
+from runner.report import Reporter, run_figures
 from runner.step import Prediction, TrainingStep
 from runner.tensorboard import TensorBoardLog
-from runner.train import Progress, Training
+from runner.train import CHECKPOINTS, Progress, Training
 from tasks import Task
 
 log = logging.getLogger(__name__)
 
-MODEL, METRICS, STATUS, CHECKPOINTS = "model.keras", "metrics.json", "status.json", "checkpoints"
+MODEL, METRICS, STATUS = "model.keras", "metrics.json", "status.json"
 # What an evaluation takes over from the metrics of the training that it evaluates.
-TRAINED = ("steps", "sequences", "seconds", "compile_seconds", "steps_per_second")
-TRAINED += ("solved_at_sequences",)
+TRAINED = (
+    "steps",
+    "sequences",
+    "seconds",
+    "compile_seconds",
+    "steps_per_second",
+    "solved_at_sequences",
+)
 
 
 def run(config: Any) -> float:
@@ -46,28 +53,43 @@ def run(config: Any) -> float:
     """
     directory = Path(HydraConfig.get().runtime.output_dir)
     _write_status(directory, "running")
-    try:
-        with _terminated_as_interrupt():
-            metrics, status = (_train if config.mode == "train" else _evaluate)(config, directory)
-    except KeyboardInterrupt:
-        _ended_badly(config, directory, "interrupted", "stopped from outside; go on with resume=")
-        raise
-    except BaseException as error:
-        _ended_badly(config, directory, "failed", f"{type(error).__name__}: {error}")
-        # Hydra reports only the first failure of a sweep, and not in the job's own log.
-        log.error("the run failed", exc_info=not isinstance(error, ConfigError))
-        raise
+    start = _starting_checkpoint(config, directory)
+    with (
+        TensorBoardLog(directory, checkpoint.step_of(start) + 1 if start else 0) as events,
+        _end_recorded(config, directory, events),
+        _terminated_as_interrupt(),
+    ):
+        events.text("configuration", OmegaConf.to_yaml(config))
+        events.hparams(_plain(config), {}, "running", 0)
+        used = device.choose(config.device)
+        task = build.task_from(config)
+        model = build.model_from(config, task)
+        evaluator = _evaluator(config, task, model)
+        if config.mode == "train":
+            training = _training(config, task, model, evaluator, directory)
+            progress, facts = _train(config, training, start, events, directory / MODEL)
+        else:
+            progress, facts = _load(model, Path(config.checkpoint))
+        results = evaluator(config.evaluate.sequences, data.FINAL)
+        status = _status(task, results)
+        metrics = _metrics(config, model, results, used) | facts
+        write_json(directory / METRICS, metrics)
+        events.cases(progress.step, results)
+        events.hparams(_plain(config), _hparams_metrics(metrics), status, progress.step)
+        made = run_figures(task, model, evaluator, progress, results)
+        events.images(progress.step, made)
+        for name, figure in made.items():
+            figures.save(figure, directory / "figures" / f"{name}.png")
+    print_results(results, f"{task.name}, {model.name}, seed {config.seed}")
     _write_status(directory, status)
     log.info("%s: %s", status, directory)
-    evaluation = metrics["evaluation"]
-    case = build.task_from(config).solved_case()
-    return float((evaluation.get(case) or next(iter(evaluation.values())))["loss_bits_per_sequence"])
+    deciding = results.get(task.solved_case()) or next(iter(results.values()))
+    return float(deciding["loss_bits_per_sequence"])
 
 
-def _train(config: Any, directory: Path) -> tuple[dict[str, Any], str]:
-    used = device.choose(config.device)
-    task = build.task_from(config)
-    model = build.model_from(config, task)
+def _training(
+    config: Any, task: Task, model: keras.Model, evaluator: Evaluator, directory: Path
+) -> Training:
     trainer = config.trainer
     step = TrainingStep(
         model,
@@ -78,58 +100,44 @@ def _train(config: Any, directory: Path) -> tuple[dict[str, Any], str]:
         clip_factor=trainer.clip_factor,
         average=trainer.average,
     )
-    evaluator = _evaluator(config, task, model)
-    start = _starting_checkpoint(config, directory)
-    first = 1 + (int(start.stem.partition("_")[2]) if start else 0)
-    with (
-        TensorBoardLog(directory, first) as events,
-        Terminal(trainer.steps, trainer.verbose) as terminal,
+    return Training(config, task, step, evaluator, directory)
+
+
+def _train(
+    config: Any, training: Training, start: Path | None, events: TensorBoardLog, path: Path
+) -> tuple[Progress, dict[str, Any]]:
+    """Train, save the model with the weights to evaluate, and say what the training took."""
+    if start:
+        training.restore(start)
+        log.info("going on from %s", start)
+    trainer = config.trainer
+    with Terminal(trainer.steps, trainer.verbose, case=training.task.solved_case()) as terminal:
+        progress = training.run(Reporter(terminal, events))
+    model = training.evaluator.predict.model
+    for variable, weight in zip(
+        model.trainable_variables, training.step.evaluated_weights, strict=True
     ):
-        events.text("configuration", OmegaConf.to_yaml(config))
-        events.hparams(_hparams(config), {}, "running", 0)
-        training = Training(
-            config, task, step, evaluator, directory / CHECKPOINTS, Reporter(terminal, events)
-        )
-        if start:
-            training.restore(start)
-            log.info("going on from %s", start)
-        progress = training.run()
-        _adopt(model, step.evaluated_weights)
-        with replace_with(directory / MODEL) as path:
-            model.save(path)
-        results = evaluator(config.evaluate.sequences, data.FINAL)
-        metrics = _metrics(config, model, results, used) | _training_metrics(config, progress)
-        write_json(directory / METRICS, metrics)
-        write_history(directory, progress)
-        _show(directory, task, model, evaluator, progress, results, events)
-        terminal.print_results(results, f"{task.name}, {model.name}, seed {config.seed}")
-        status = _status(task, results)
-        events.cases(progress.step, results)
-        events.hparams(_hparams(config), _hparams_metrics(metrics), status, progress.step)
-    return metrics, status
+        variable.assign(weight)
+    with replace_with(path) as unfinished:
+        model.save(unfinished)
+    seconds = progress.seconds
+    return progress, {
+        "steps": progress.step,
+        "sequences": progress.step * trainer.batch_size,
+        "seconds": seconds,
+        "compile_seconds": progress.compile_seconds,
+        "steps_per_second": progress.timed_steps / seconds if seconds else None,
+        "solved_at_sequences": progress.solved_at_sequences,
+    }
 
 
-def _evaluate(config: Any, directory: Path) -> tuple[dict[str, Any], str]:
-    used = device.choose(config.device)
-    task = build.task_from(config)
-    model = build.model_from(config, task)
-    source = Path(config.checkpoint)
+def _load(model: keras.Model, source: Path) -> tuple[Progress, dict[str, Any]]:
+    """Set the weights of a saved run, and say what its training took."""
     _load_weights(model, source / MODEL)
-    evaluator = _evaluator(config, task, model)
-    results = evaluator(config.evaluate.sequences, data.FINAL)
-    metrics = _metrics(config, model, results, used)
-    trained = _read_json(source / METRICS)
-    metrics |= {key: trained.get(key) for key in TRAINED}
-    write_json(directory / METRICS, metrics)
-    with (
-        TensorBoardLog(directory, 0) as events,
-        Terminal(0, config.trainer.verbose) as terminal,
-    ):
-        step = trained.get("steps") or 0
-        events.cases(step, results)
-        _show(directory, task, model, evaluator, Progress(step=step), results, events)
-        terminal.print_results(results, f"{source}: {task.name}, {model.name}")
-    return metrics, _status(task, results)
+    path = source / METRICS
+    trained = json.loads(path.read_text()) if path.exists() else {}
+    facts = {key: trained.get(key) for key in TRAINED}
+    return Progress(step=facts["steps"] or 0), facts
 
 
 def _evaluator(config: Any, task: Task, model: keras.Model) -> Evaluator:
@@ -137,7 +145,7 @@ def _evaluator(config: Any, task: Task, model: keras.Model) -> Evaluator:
     if config.mode == "train" and task.solved_case() not in cases:
         cases.append(task.solved_case())
     predict = Prediction(model, config.evaluate.batch_size, config.trainer.shards)
-    return Evaluator(task, predict, cases, config.seed)
+    return Evaluator(task, predict, cases, config.seed, breakdown=config.trainer.verbose)
 
 
 def _starting_checkpoint(config: Any, directory: Path) -> Path | None:
@@ -154,11 +162,6 @@ def _starting_checkpoint(config: Any, directory: Path) -> Path | None:
         if not events.name.endswith(".hparams"):
             shutil.copy2(events, directory)
     return found
-
-
-def _adopt(model: keras.Model, weights: list[Any]) -> None:
-    for variable, weight in zip(model.trainable_variables, weights, strict=True):
-        variable.assign(weight)
 
 
 def _load_weights(model: keras.Model, path: Path) -> None:
@@ -194,35 +197,7 @@ def _metrics(
     }
 
 
-def _training_metrics(config: Any, progress: Progress) -> dict[str, Any]:
-    seconds = progress.seconds
-    return {
-        "steps": progress.step,
-        "sequences": progress.step * config.trainer.batch_size,
-        "seconds": seconds,
-        "compile_seconds": progress.compile_seconds,
-        "steps_per_second": progress.timed_steps / seconds if seconds else None,
-        "solved_at_sequences": progress.solved_at_sequences,
-    }
-
-
-def _show(
-    directory: Path,
-    task: Task,
-    model: keras.Model,
-    evaluator: Evaluator,
-    progress: Progress,
-    results: Mapping[str, Any],
-    events: TensorBoardLog,
-) -> None:
-    """The figures, in TensorBoard and as files."""
-    made = run_figures(task, model, evaluator, progress, results)
-    events.images(progress.step, made)
-    for name, figure in made.items():
-        figures.save(figure, directory / "figures" / f"{name}.png")
-
-
-def _hparams(config: Any) -> dict[str, Any]:
+def _plain(config: Any) -> dict[str, Any]:
     return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
 
 
@@ -243,18 +218,24 @@ def _write_status(directory: Path, status: str, error: str | None = None) -> Non
     write_json(directory / STATUS, {"status": status, "error": error})
 
 
-def _ended_badly(config: Any, directory: Path, status: str, error: str) -> None:
-    """Record the end of a run that did not finish; its first error must not be lost to another."""
+@contextmanager
+def _end_recorded(config: Any, directory: Path, events: TensorBoardLog) -> Iterator[None]:
+    """Record how a run ends that does not finish, then let its error through."""
     try:
-        _write_status(directory, status, error)
-        with TensorBoardLog(directory, 0) as events:
-            events.hparams(_hparams(config), {}, status, 0)
-    except Exception:
-        log.exception("the end of the run could not be recorded")
+        yield
+    except BaseException as error:
+        interrupted = isinstance(error, KeyboardInterrupt)
+        status = "interrupted" if interrupted else "failed"
+        reason = f"go on with resume={directory}" if interrupted else str(error)
+        _write_status(directory, status, f"{type(error).__name__}: {reason}")
+        events.hparams(_plain(config), {}, status, 0)
+        # Hydra reports only the first failure of a sweep, and not in the job's own log.
+        log.error("%s: %s", status, reason, exc_info=_is_bug(error))
+        raise
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text()) if path.exists() else {}
+def _is_bug(error: BaseException) -> bool:
+    return not isinstance(error, KeyboardInterrupt | ConfigError | RunError)
 
 
 @contextmanager

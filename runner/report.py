@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -12,7 +11,6 @@ from matplotlib.figure import Figure
 
 from runner import figures
 from runner.evaluate import Evaluator
-from runner.files import write_json
 from runner.progress import Progress as Terminal
 from runner.tensorboard import TensorBoardLog
 from runner.train import Progress
@@ -37,14 +35,6 @@ class Reporter:
     def evaluated(self, step: int, results: dict[str, dict[str, float]]) -> None:
         self.log.cases(step, results)
         self.terminal.evaluated(step, results)
-
-
-def write_history(directory: Path, progress: Progress) -> None:
-    """Write the training curve and the scheduled evaluations as `history.json`."""
-    write_json(
-        directory / "history.json",
-        {"training": progress.history, "evaluations": progress.evaluations},
-    )
 
 
 def run_figures(
@@ -98,4 +88,3 @@ def _inside(task: Task, case: str) -> bool:
         task.ranges[key][0] <= size <= task.ranges[key][1]
         for key, size in task.parse_case(case).items()
     )
-

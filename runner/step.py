@@ -73,13 +73,11 @@ class TrainingStep:
             for v in (model.trainable_variables if average is not None else [])
         ]
         self.norm_mean = tf.Variable(0.0, trainable=False, name="gradient_norm_mean")
-        self.gradients = tf.function(self._gradients, jit_compile=True)
-        self.update = tf.function(self._update, jit_compile=True)
-        self.run = tf.function(self._run)
+        self.gradients = tf.function(self._gradients, jit_compile=True, autograph=False)
+        self.update = tf.function(self._update, jit_compile=True, autograph=False)
+        self.run = tf.function(self._run, autograph=False)
 
-    def __call__(
-        self, inputs: Any, targets: Any, weights: Any, mask: Any
-    ) -> StepResult:
+    def __call__(self, inputs: Any, targets: Any, weights: Any, mask: Any) -> StepResult:
         """Train on one batch: (B, T, input_dim), twice (B, T, output_dim), and (B, T) bool."""
         return self.run(inputs, targets, weights, mask)
 
@@ -109,14 +107,10 @@ class TrainingStep:
         )
         loss, errors, bits = sums
         norm, skipped = self.update(gradients, bits)
-        for variable, value in zip(
-            self.model.non_trainable_variables, constants, strict=True
-        ):
+        for variable, value in zip(self.model.non_trainable_variables, constants, strict=True):
             variable.assign(value)
         sequences = tf.cast(tf.shape(inputs)[0], tf.float32)
-        return StepResult(
-            loss / sequences / tf.math.log(2.0), errors / sequences, norm, skipped
-        )
+        return StepResult(loss / sequences / tf.math.log(2.0), errors / sequences, norm, skipped)
 
     def _gradients(
         self,
@@ -134,9 +128,7 @@ class TrainingStep:
                 trainable, constants, inputs, mask=mask, training=True
             )
             logits = tf.cast(logits, tf.float32)
-            costs = tf.nn.sigmoid_cross_entropy_with_logits(
-                labels=targets, logits=logits
-            )
+            costs = tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=logits)
             loss = tf.reduce_sum(costs * weights)
         wrong = tf.cast((logits > 0) != (targets > 0.5), tf.float32)
         sums = (loss, tf.reduce_sum(wrong * weights), tf.reduce_sum(weights))
@@ -178,9 +170,7 @@ class TrainingStep:
             return
         # Starts as a plain mean, so that the initial weights are soon forgotten.
         decay = tf.minimum(self.average, step / (step + 10.0))
-        for mean, variable in zip(
-            self.averages, self.model.trainable_variables, strict=True
-        ):
+        for mean, variable in zip(self.averages, self.model.trainable_variables, strict=True):
             mean.assign(decay * mean + (1.0 - decay) * variable.value)
 
 
@@ -193,18 +183,14 @@ class Prediction:
         shards: parts computed in parallel, None for one a core or GPU.
     """
 
-    def __init__(
-        self, model: keras.Model, batch_size: int, shards: int | None = None
-    ) -> None:
+    def __init__(self, model: keras.Model, batch_size: int, shards: int | None = None) -> None:
         self.model = model
         self.batch_size = batch_size
         self.shards = usable_shards(batch_size, shards)
-        self.compiled = tf.function(self._probabilities, jit_compile=True)
-        self.run = tf.function(self._run)
+        self.compiled = tf.function(self._probabilities, jit_compile=True, autograph=False)
+        self.run = tf.function(self._run, autograph=False)
 
-    def __call__(
-        self, inputs: Any, mask: Any, trainable: Sequence[Any] | None = None
-    ) -> Any:
+    def __call__(self, inputs: Any, mask: Any, trainable: Sequence[Any] | None = None) -> Any:
         """Probabilities (B, T, output_dim), NumPy, of (B, T, input_dim) with mask (B, T).
 
         trainable: weights to use in place of the model's own.
@@ -222,9 +208,7 @@ class Prediction:
         )
         return tf.concat(parts, axis=0)
 
-    def _probabilities(
-        self, weights: Any, constants: Any, inputs: Any, mask: Any
-    ) -> Any:
+    def _probabilities(self, weights: Any, constants: Any, inputs: Any, mask: Any) -> Any:
         outputs, _ = self.model.stateless_call(
             weights, constants, inputs, mask=mask, training=False
         )
@@ -235,11 +219,7 @@ def usable_shards(batch_size: int, shards: int | None) -> int:
     """The number of equal shards: at most one a GPU or core and `shards`, dividing the batch."""
     gpus = len(tf.config.list_logical_devices("GPU"))
     most = shards or gpus or len(os.sched_getaffinity(0))
-    return max(
-        count
-        for count in range(1, min(most, batch_size) + 1)
-        if batch_size % count == 0
-    )
+    return max(count for count in range(1, min(most, batch_size) + 1) if batch_size % count == 0)
 
 
 def _values(model: keras.Model) -> tuple[list[Any], list[Any]]:
@@ -247,14 +227,10 @@ def _values(model: keras.Model) -> tuple[list[Any], list[Any]]:
     return trainable, [tf.identity(v.value) for v in model.non_trainable_variables]
 
 
-def _each_shard(
-    function: Callable[..., Any], arrays: Sequence[Any], shards: int
-) -> list[Any]:
+def _each_shard(function: Callable[..., Any], arrays: Sequence[Any], shards: int) -> list[Any]:
     gpus = tf.config.list_logical_devices("GPU")
     results = []
-    for index, shard in enumerate(
-        zip(*(tf.split(a, shards) for a in arrays), strict=True)
-    ):
+    for index, shard in enumerate(zip(*(tf.split(a, shards) for a in arrays), strict=True)):
         with tf.device(gpus[index % len(gpus)].name if gpus else None):
             results.append(function(*shard))
     return results
@@ -264,5 +240,8 @@ def _in_shards(function: Callable[..., Any], arrays: Sequence[Any], shards: int)
     """Sums and gradients added over the shards; the constants of the first."""
     results = _each_shard(function, arrays, shards)
     sums, gradients, constants = zip(*results, strict=True)
-    add = lambda parts: [tf.add_n(list(same)) for same in zip(*parts, strict=True)]
-    return add(sums), add(gradients), constants[0]
+    return _added(sums), _added(gradients), constants[0]
+
+
+def _added(parts: Sequence[Sequence[Any]]) -> list[Any]:
+    return [tf.add_n(list(same)) for same in zip(*parts, strict=True)]

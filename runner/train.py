@@ -14,18 +14,22 @@ import numpy as np
 from runner import checkpoint, data
 from runner.errors import RunError
 from runner.evaluate import Evaluator
+from runner.files import write_json
 from runner.step import StepResult, TrainingStep
 from tasks import Batch, Task
 
 log = logging.getLogger(__name__)
+
+CHECKPOINTS = "checkpoints"
 
 
 @dataclass
 class Progress:
     """What a run has done so far, kept in its checkpoints.
 
-    seconds: training alone, without compilation and evaluation, of `timed_steps` steps. history: the training curve, a
-    point every `log_every` steps. evaluations: the results of the scheduled evaluations.
+    seconds: training alone, without compilation and evaluation, of `timed_steps` steps.
+    history: the training curve, a point every `log_every` steps.
+    evaluations: the results of the scheduled evaluations.
     """
 
     step: int = 0
@@ -55,8 +59,7 @@ class Training:
         task: the task.
         step: the compiled training step.
         evaluator: scores the scheduled cases.
-        directory: the run's `checkpoints/`.
-        watcher: is told how it goes.
+        directory: of the run; gets `checkpoints/` and `history.json`.
     """
 
     def __init__(
@@ -66,14 +69,12 @@ class Training:
         step: TrainingStep,
         evaluator: Evaluator,
         directory: Path,
-        watcher: Watcher,
     ) -> None:
         self.config = config
         self.task = task
         self.step = step
         self.evaluator = evaluator
         self.directory = directory
-        self.watcher = watcher
         self.progress = Progress()
         self._pending: list[tuple[int, StepResult]] = []
         self._compiled = False
@@ -87,16 +88,21 @@ class Training:
     def save(self) -> Path:
         """Write a checkpoint of where the training is now."""
         progress = self.progress
+        history = {"training": progress.history, "evaluations": progress.evaluations}
+        write_json(self.directory / "history.json", history)
         return checkpoint.save(
-            self.directory, progress.step, self.step.variables, asdict(progress)
+            self.directory / CHECKPOINTS, progress.step, self.step.variables, asdict(progress)
         )
 
-    def run(self) -> Progress:
+    def run(self, watcher: Watcher) -> Progress:
         """Train to the end of the budget, or until solved if the configuration says so.
+
+        watcher: is told how it goes.
 
         Raises RunError when loss or gradient is not finite any more. However it ends, a checkpoint
         of the last sound state is left.
         """
+        self.watcher = watcher
         trainer, progress = self.config.trainer, self.progress
         steps = range(progress.step + 1, trainer.steps + 1)
         try:
@@ -211,4 +217,3 @@ class Training:
             progress.solved_at_sequences = progress.step * trainer.batch_size
             log.info("solved after %d sequences", progress.solved_at_sequences)
         return solved and trainer.stop_when_solved
-
