@@ -204,12 +204,7 @@ class Training:
         """Evaluate on schedule; whether the training should stop."""
         progress, trainer = self.progress, self.config.trainer
         self._log()
-        results = self.evaluator(
-            self.config.evaluate.sequences,
-            data.SCHEDULED,
-            progress.step,
-            weights=self.step.evaluated_weights,
-        )
+        results = self._results()
         progress.evaluations.append({"step": progress.step, "results": results})
         self.watcher.evaluated(progress.step, results)
         solved = self.task.solved(results[self.task.solved_case()])
@@ -217,3 +212,17 @@ class Training:
             progress.solved_at_sequences = progress.step * trainer.batch_size
             log.info("solved after %d sequences", progress.solved_at_sequences)
         return solved and trainer.stop_when_solved
+
+    def _results(self) -> dict[str, dict[str, Any]]:
+        """All sequences for the case that decides, one batch for each other: they are for show."""
+        few, deciding = self.evaluator.predict.batch_size, self.task.solved_case()
+        results = {}
+        for case in self.evaluator.cases:
+            results |= self.evaluator(
+                self.config.evaluate.sequences if case == deciding else few,
+                data.SCHEDULED,
+                self.progress.step,
+                weights=self.step.evaluated_weights,
+                cases=[case],
+            )
+        return results
