@@ -186,11 +186,12 @@ def curves_figure(
     axis.set_xlabel("sequences seen, thousands", fontsize=LABEL_SIZE)
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1000:g}"))
     _legend(axis)
-    return _finish(
-        figure,
-        title,
-        f"line: median over seeds; band: smallest to largest{_scale_note(logarithmic)}",
-    )
+    several = any(len(curves) > 1 for curves in histories.values())
+    notes = [
+        "line: median over seeds; band: smallest to largest" if several else "",
+        _scale_note(logarithmic),
+    ]
+    return _finish(figure, title, _join(notes))
 
 
 def generalisation_figure(
@@ -220,8 +221,13 @@ def generalisation_figure(
     axis.set_xlim(-0.5, len(cases) - 0.5)
     _value_axis(axis, ylabel, logarithmic=True)
     _legend(axis)
-    shaded = "; shaded: inside the training range" if trained else ""
-    return _finish(figure, title, f"point: one seed; line: median{shaded}{_scale_note(True)}")
+    several = any(len(seeds) > 1 for by_case in results.values() for seeds in by_case.values())
+    notes = [
+        "point: one seed; line: median" if several else "",
+        "shaded: inside the training range" if trained else "",
+        _scale_note(True),
+    ]
+    return _finish(figure, title, _join(notes))
 
 
 def predictions_figure(
@@ -423,7 +429,11 @@ def _value_axis(axis: Axes, ylabel: str, logarithmic: bool) -> None:
 
 
 def _scale_note(logarithmic: bool) -> str:
-    return f"; linear below {LINEAR_BELOW:g}" if logarithmic else ""
+    return f"vertical axis: linear below {LINEAR_BELOW:g}" if logarithmic else ""
+
+
+def _join(notes: Sequence[str]) -> str:
+    return "; ".join(note for note in notes if note)
 
 
 def _case_points(

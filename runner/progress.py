@@ -160,7 +160,8 @@ def print_results(
         wide = console.options.update(width=PLAIN_WIDTH)
         needed = wide.update(width=Measurement.get(console, wide, table).maximum)
         text = "".join(segment.text for segment in console.render(table, needed))
-        console.print(text, end="", markup=False, highlight=False, soft_wrap=True)
+        for line in text.splitlines():
+            console.print(line.rstrip(), markup=False, highlight=False, soft_wrap=True)
 
 
 def breakdown(

@@ -192,6 +192,16 @@ def test_curves_draw_the_median_and_hold_the_last_value_of_a_short_run() -> None
     assert axis.xaxis.get_major_formatter()(1500) == "1.5"
 
 
+def test_captions_speak_of_seeds_only_when_there_are_several() -> None:
+    one, two = ([0, 10], [8.0, 4.0]), ([0, 10], [8.0, 2.0])
+    assert caption(figures.curves_figure({"lstm": [one]}, "loss", "copy")) == ""
+    assert "median over seeds" in caption(figures.curves_figure({"lstm": [one, two]}, "loss", "x"))
+    alone = figures.generalisation_figure({"lstm": {"length=5": [1.0]}}, "bits", "copy")
+    assert "seed" not in caption(alone)
+    several = figures.generalisation_figure({"lstm": {"length=5": [1.0, 2.0]}}, "bits", "copy")
+    assert caption(several).startswith("point: one seed; line: median; vertical axis")
+
+
 def test_curves_can_be_logarithmic_and_still_show_zero() -> None:
     curves = {"lstm": [([0, 10], [100.0, 0.0])]}
     figure = figures.curves_figure(curves, "loss", "copy", logarithmic=True)

@@ -241,7 +241,7 @@ def test_results_are_a_table_of_the_cases() -> None:
     console = plain_console()
     print_results(RESULTS, "copy, double_dense", console)
     lines = written(console).splitlines()
-    assert lines[0].strip() == "copy, double_dense"
+    assert lines[0] == "copy, double_dense"
     header = " ".join(lines[2:4])
     for word in ("case", "bit errors", "a sequence", "bits", "sequences", "loss, bits", "marker"):
         assert word in header
