@@ -69,8 +69,8 @@ def sample_figure(
         bar.ax.yaxis.set_major_locator(MaxNLocator(nbins=2))
         bar.ax.tick_params(labelsize=TICK_SIZE)
     axes[-1].set_xlabel("time step", fontsize=LABEL_SIZE)
-    note = f"{caption}\nvertical: channel; blue: not scored"
-    return _finish(figure, title, note)
+    notes = ["vertical: channel", "" if scored.all() else "blue: not scored"]
+    return _finish(figure, title, f"{caption}\n{_join(notes)}")
 
 
 def heads_figure(

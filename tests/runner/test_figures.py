@@ -79,7 +79,7 @@ def test_sample_draws_the_sequence_and_greys_out_what_is_not_scored(
         assert np.allclose(image.compressed(), expected[7:].T.ravel())
     assert panel(figure, "error").get_xlabel() == "time step"
     assert figure.get_suptitle() == "copy"
-    assert "2 bits wrong" in caption(figure)
+    assert caption(figure) == "2 bits wrong\nvertical: channel; blue: not scored"
 
 
 def test_sample_shows_inputs_below_zero(rng: np.random.Generator) -> None:
@@ -88,6 +88,7 @@ def test_sample_shows_inputs_below_zero(rng: np.random.Generator) -> None:
     figure = figures.sample_figure(inputs, bits, bits, np.ones((12, 1)), "sort", "")
     assert panel(figure, "input").images[0].get_clim() == (-1, 1)
     assert panel(figure, "output").images[0].get_clim() == (0, 1)
+    assert "blue" not in caption(figure)
 
 
 def test_heads_draws_every_weighting_on_the_same_rows() -> None:
