@@ -22,10 +22,11 @@ def main(config: DictConfig) -> float:
     config, warnings = checks.settle(config, hydra_config.overrides.task)
     for warning in warnings:
         log.warning(warning)
-    saved.keep(config, Path(hydra_config.runtime.output_dir))
+    directory = Path(hydra_config.runtime.output_dir)
+    saved.keep(config, directory)
     from runner import job  # TensorFlow, only once the configuration is known to be good
 
-    return job.run(config)
+    return job.run(config, directory)
 
 
 if __name__ == "__main__":

@@ -9,18 +9,13 @@ from omegaconf import OmegaConf
 
 import controllers
 from ntm import NeuralTuringMachine, controller_input_output_shape
-from tasks import TASKS, Task
+from tasks import Task
 
 CONTROLLERS = {
     "dense": controllers.dense,
     "double_dense": controllers.double_dense,
     "lstm": controllers.lstm,
 }
-
-
-def task_from(config: Any) -> Task:
-    """The task that `config.task` describes."""
-    return TASKS[config.task.name](**_plain(config.task))
 
 
 def model_from(config: Any, task: Task) -> keras.Model:

@@ -15,7 +15,6 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from runner import build, checkpoint, data, device, figures
@@ -25,6 +24,7 @@ from runner.files import replace_with, write_json
 from runner.progress import Progress as Terminal
 from runner.progress import print_results
 from runner.report import Reporter, run_figures
+from runner.schema import task_from
 from runner.step import Prediction, TrainingStep
 from runner.tensorboard import TensorBoardLog
 from runner.train import CHECKPOINTS, Progress, Training
@@ -44,14 +44,15 @@ TRAINED = (
 )
 
 
-def run(config: Any) -> float:
+def run(config: Any, directory: Path) -> float:
     """Train or evaluate, and leave a complete run directory, however it ends.
+
+    config: as `runner.checks.settle` returns it.
 
     Returns:
         The loss in bits a sequence at the task's deciding case (or the first one evaluated): what
         a sweeper minimises.
     """
-    directory = Path(HydraConfig.get().runtime.output_dir)
     _write_status(directory, "running")
     start = _starting_checkpoint(config, directory)
     with (
@@ -62,7 +63,7 @@ def run(config: Any) -> float:
         events.text("configuration", OmegaConf.to_yaml(config))
         events.hparams(_plain(config), {}, "running", 0)
         used = device.choose(config.device)
-        task = build.task_from(config)
+        task = task_from(config)
         model = build.model_from(config, task)
         evaluator = _evaluator(config, task, model)
         if config.mode == "train":

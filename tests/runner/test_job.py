@@ -1,0 +1,235 @@
+"""Whole runs of the real configuration, shrunk: what they leave, and that nothing is lost."""
+
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from omegaconf import DictConfig
+
+from runner import build, checkpoint, job, saved
+from runner.errors import ConfigError, RunError
+from runner.schema import task_from
+from runner.step import TrainingStep
+from runner.train import Training
+
+from .conftest import Compose
+
+TINY = (
+    "task.max_length=3",
+    "ntm.n_width=8",
+    "ntm.m_depth=4",
+    "controller.units=6",
+    "trainer.batch_size=4",
+    "trainer.evaluate_every=4",
+    "trainer.checkpoint_every=3",
+    "trainer.log_every=2",
+    "trainer.shards=1",
+    "evaluate.cases=['length=2','length=5']",
+    "evaluate.sequences=10",
+    "evaluate.batch_size=5",
+)
+
+
+def run(config: DictConfig, directory: Path) -> tuple[dict[str, Any], float]:
+    saved.keep(config, directory)
+    objective = job.run(config, directory)
+    return read(directory, "metrics.json"), objective
+
+
+def read(directory: Path, name: str) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads((directory / name).read_text())
+    return value
+
+
+def model_weights(directory: Path) -> list[np.ndarray]:
+    weights: list[np.ndarray] = keras.models.load_model(directory / "model.keras").get_weights()
+    return weights
+
+
+@pytest.fixture(scope="module")
+def tiny(composed: Compose) -> DictConfig:
+    return composed(*TINY, "trainer.steps=8")
+
+
+@pytest.fixture(scope="module")
+def finished(tiny: DictConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("finished")
+    run(tiny, directory)
+    return directory
+
+
+def test_a_run_leaves_all_that_was_promised(finished: Path, tiny: DictConfig) -> None:
+    metrics = read(finished, "metrics.json")
+    assert {
+        "task", "model", "controller", "seed", "parameters", "steps", "sequences", "seconds",
+        "compile_seconds", "steps_per_second", "solved_at_sequences", "evaluation",
+    } <= set(metrics)  # fmt: skip
+    assert metrics["steps"] == 8
+    assert metrics["sequences"] == 32
+    # Reads to output 4 x 8; hidden (10 + 4) x 6 + 6; instructions 6 x 43 + 43, where 43 is 8
+    # outputs, twice (4 key + 1 strength + 1 gate + 3 shifts + 1 sharpness), 4 erase and 4 add.
+    assert metrics["parameters"] == 4 * 8 + 14 * 6 + 6 + 6 * 36 + 36
+    assert set(metrics["evaluation"]) == {"length=2", "length=5", "length=3"}
+    assert read(finished, "status.json") == {"status": "finished", "error": None}
+    figures = {path.name for path in (finished / "figures").glob("*.png")}
+    assert figures == {"sample.png", "heads.png", "generalisation.png", "learning.png"}
+    assert list(finished.glob("events.out.tfevents.*"))
+    history = read(finished, "history.json")
+    assert [point["step"] for point in history["training"]] == [2, 4, 6, 8]
+    assert [point["step"] for point in history["evaluations"]] == [4, 8]
+
+
+def test_the_same_seed_gives_the_same_numbers(
+    finished: Path, tiny: DictConfig, tmp_path: Path
+) -> None:
+    metrics, _ = run(tiny, tmp_path)
+    assert metrics["evaluation"] == read(finished, "metrics.json")["evaluation"]
+    for mine, other in zip(model_weights(tmp_path), model_weights(finished), strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
+def test_a_resumed_run_ends_where_an_unbroken_one_does(
+    finished: Path, composed: Compose, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    run(composed(*TINY, "trainer.steps=5"), first)
+    metrics, _ = run(composed(*TINY, "trainer.steps=8", f"resume={first}"), second)
+    unbroken = read(finished, "metrics.json")
+    assert metrics["evaluation"] == unbroken["evaluation"]
+    assert metrics["sequences"] == unbroken["sequences"]
+    for mine, other in zip(model_weights(second), model_weights(finished), strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
+def test_a_requeued_job_finds_its_own_checkpoint(
+    finished: Path, composed: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(composed(*TINY, "trainer.steps=5"), tmp_path)
+    restored: list[Path] = []
+    restore = Training.restore
+    monkeypatch.setattr(
+        Training, "restore", lambda self, path: (restored.append(path), restore(self, path))[1]
+    )
+    metrics, _ = run(composed(*TINY, "trainer.steps=8"), tmp_path)
+    assert [checkpoint.step_of(path) for path in restored] == [5]
+    assert metrics["evaluation"] == read(finished, "metrics.json")["evaluation"]
+
+
+def test_evaluating_a_run_gives_its_own_numbers_again(
+    finished: Path, composed: Compose, tmp_path: Path
+) -> None:
+    config = composed(*TINY, "mode=evaluate", f"checkpoint={finished}")
+    metrics, _ = run(config, tmp_path)
+    trained = read(finished, "metrics.json")
+    for case, summary in metrics["evaluation"].items():
+        assert summary == trained["evaluation"][case]
+    assert metrics["steps"] == 8
+
+
+def test_evaluation_takes_another_number_of_memory_rows(
+    finished: Path, composed: Compose, tmp_path: Path
+) -> None:
+    config = composed(
+        *TINY, "mode=evaluate", f"checkpoint={finished}", "ntm.n_width=21",
+        "evaluate.cases=['length=9']",
+    )  # fmt: skip
+    metrics, objective = run(config, tmp_path)
+    assert list(metrics["evaluation"]) == ["length=9"]
+    assert objective == metrics["evaluation"]["length=9"]["loss_bits_per_sequence"]
+
+
+def test_evaluation_refuses_weights_of_other_sizes(
+    finished: Path, composed: Compose, tmp_path: Path
+) -> None:
+    config = composed(*TINY, "mode=evaluate", f"checkpoint={finished}", "ntm.m_depth=5")
+    with pytest.raises(ConfigError, match="shapes"):
+        run(config, tmp_path)
+    assert read(tmp_path, "status.json")["status"] == "failed"
+
+
+def test_a_run_that_blows_up_says_where_and_keeps_its_weights(
+    tiny: DictConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = TrainingStep.__call__
+
+    def breaks_at_step_5(
+        self: TrainingStep, inputs: Any, targets: Any, weights: Any, mask: Any
+    ) -> Any:
+        if int(self.optimizer.iterations.numpy()) == 4:
+            weights = np.where(weights > 0, np.inf, 0).astype(np.float32)
+        return call(self, inputs, targets, weights, mask)
+
+    monkeypatch.setattr(TrainingStep, "__call__", breaks_at_step_5)
+    with pytest.raises(RunError, match="step 5"):
+        run(tiny, tmp_path)
+    status = read(tmp_path, "status.json")
+    assert status["status"] == "failed"
+    assert "learning_rate" in status["error"]
+    with np.load(checkpoint.latest(tmp_path / "checkpoints") or "") as arrays:
+        assert all(np.isfinite(arrays[name]).all() for name in arrays.files if name != "progress")
+
+
+def test_an_interrupted_run_saves_first(
+    tiny: DictConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = TrainingStep.__call__
+
+    def interrupted_at_step_7(self: TrainingStep, *batch: Any) -> Any:
+        if int(self.optimizer.iterations.numpy()) == 6:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
+        return call(self, *batch)
+
+    monkeypatch.setattr(TrainingStep, "__call__", interrupted_at_step_7)
+    assert threading.current_thread() is threading.main_thread()
+    with pytest.raises(KeyboardInterrupt):
+        run(tiny, tmp_path)
+    assert read(tmp_path, "status.json")["status"] == "interrupted"
+    last = checkpoint.latest(tmp_path / "checkpoints")
+    assert last is not None
+    assert checkpoint.step_of(last) == 6
+
+
+def test_it_stops_when_solved_if_asked(
+    composed: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = composed(*TINY, "trainer.steps=8", "trainer.stop_when_solved=true")
+    monkeypatch.setattr(type(task_from(config)), "solved", lambda self, summary: True)
+    metrics, _ = run(config, tmp_path)
+    assert metrics["steps"] == 4
+    assert metrics["solved_at_sequences"] == 16
+    assert read(tmp_path, "status.json")["status"] == "solved"
+
+
+def test_a_checkpoint_of_another_model_is_refused(
+    finished: Path, composed: Compose, tmp_path: Path
+) -> None:
+    config = composed(*TINY, "trainer.steps=9", f"resume={finished}", "ntm.read_heads=2")
+    with pytest.raises(ConfigError, match="do not fit"):
+        run(config, tmp_path)
+
+
+@pytest.mark.parametrize("model", ["lstm", "dense"])
+def test_the_baselines_train(model: str, composed: Compose, tmp_path: Path) -> None:
+    tiny = tuple(value for value in TINY if "controller" not in value)
+    config = composed(*tiny, "trainer.steps=2", f"model={model}", "model.units=[5]")
+    metrics, _ = run(config, tmp_path)
+    assert metrics["model"] == model
+    assert metrics["controller"] is None
+
+
+def test_the_seed_s_parameter_counts(composed: Compose) -> None:
+    def count(*overrides: str) -> int:
+        config = composed(*overrides)
+        parameters: int = build.model_from(config, task_from(config)).count_params()
+        return parameters
+
+    assert count("model=lstm") == 807_200
+    assert count("controller=dense", "ntm.read_to_output=false") == 3_100

@@ -1,0 +1,159 @@
+"""One training step: sharding, clipping, averaging, and what it does with bad numbers."""
+
+import keras
+import numpy as np
+import pytest
+from omegaconf import DictConfig
+
+from runner import build, data
+from runner.schema import task_from
+from runner.step import Prediction, TrainingStep, usable_shards
+from tasks import Batch, Task
+
+from .conftest import Compose
+
+TINY = ("task.max_length=3", "ntm.n_width=8", "ntm.m_depth=4", "controller.units=6")
+BATCH = 4
+
+
+@pytest.fixture(scope="module")
+def config(composed: Compose) -> DictConfig:
+    return composed(*TINY)
+
+
+@pytest.fixture(scope="module")
+def task(config: DictConfig) -> Task:
+    return task_from(config)
+
+
+@pytest.fixture(scope="module")
+def batches(task: Task) -> list[Batch]:
+    return [data.training_batch(task, 0, number, BATCH) for number in range(4)]
+
+
+def made(config: DictConfig, task: Task, **settings: object) -> TrainingStep:
+    """A training step whose update is the negative gradient, so that weights show what it did."""
+    model = build.model_from(config, task)
+    optimizer = keras.optimizers.SGD(1.0)
+    return TrainingStep(model, optimizer, BATCH, **{"shards": 1, **settings})  # type: ignore[arg-type]
+
+
+def weights(step: TrainingStep) -> np.ndarray:
+    return np.concatenate([np.ravel(w) for w in step.model.get_weights()])
+
+
+def test_shards_train_like_the_whole_batch(
+    config: DictConfig, task: Task, batches: list[Batch]
+) -> None:
+    whole, halves = made(config, task), made(config, task, shards=2)
+    results = [step(*batches[0][:4]) for step in (whole, halves)]
+    np.testing.assert_allclose(results[0], results[1], rtol=1e-5)
+    np.testing.assert_allclose(weights(whole), weights(halves), rtol=1e-4, atol=1e-6)
+
+
+def test_it_reports_what_the_task_scores(
+    config: DictConfig, task: Task, batches: list[Batch]
+) -> None:
+    step = made(config, task)
+    probabilities = Prediction(build.model_from(config, task), BATCH, 1)(
+        batches[0].inputs, batches[0].mask
+    )
+    scores = task.score(batches[0], probabilities)
+    result = step(*batches[0][:4])
+    assert float(result.loss_bits) == pytest.approx(scores["loss_bits"].mean(), rel=1e-4)
+    assert float(result.bit_errors) == pytest.approx(scores["bit_errors"].mean())
+
+
+def test_the_loss_is_a_mean_over_the_bits_that_count(
+    config: DictConfig, task: Task, batches: list[Batch]
+) -> None:
+    once, twice = made(config, task), made(config, task)
+    once(*batches[0][:4])
+    batch = batches[0]
+    twice(batch.inputs, batch.targets, 2 * batch.weights, batch.mask)
+    np.testing.assert_allclose(weights(once), weights(twice), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("settings", [{"clip_norm": 1e-3}, {"clip_norm": 5.0, "clip_factor": 0.5}])
+def test_an_update_is_no_longer_than_its_bound(
+    config: DictConfig, task: Task, batches: list[Batch], settings: dict[str, float]
+) -> None:
+    step = made(config, task, **settings)
+    usual = 2e-3
+    step.norm_mean.assign(usual)
+    before = weights(step)
+    norm = float(step(*batches[0][:4]).gradient_norm)
+    bound = min(settings["clip_norm"], settings.get("clip_factor", np.inf) * usual)
+    assert norm > bound
+    assert np.linalg.norm(weights(step) - before) == pytest.approx(bound, rel=1e-3)
+
+
+def test_the_mean_norm_counts_clipped_norms(
+    config: DictConfig, task: Task, batches: list[Batch]
+) -> None:
+    step = made(config, task, clip_norm=1e-3)
+    for batch in batches:
+        step(*batch[:4])
+    assert float(step.norm_mean) == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_an_update_that_is_not_finite_is_not_made(
+    config: DictConfig, task: Task, batches: list[Batch]
+) -> None:
+    step = made(config, task, average=0.5)
+    step(*batches[0][:4])
+    before, mean = weights(step), float(step.norm_mean)
+    broken = np.where(batches[1].weights > 0, np.inf, 1.0).astype(np.float32)
+    result = step(batches[1].inputs, batches[1].targets, broken, batches[1].mask)
+    assert float(result.skipped) == 1
+    np.testing.assert_array_equal(weights(step), before)
+    assert float(step.norm_mean) == pytest.approx(mean)
+    assert int(step.optimizer.iterations.numpy()) == 2
+    assert float(step(*batches[2][:4]).skipped) == 0
+    assert np.abs(weights(step) - before).max() > 0
+
+
+def test_the_average_follows_the_weights(
+    config: DictConfig, task: Task, batches: list[Batch]
+) -> None:
+    step = made(config, task, average=0.5, clip_norm=0.1)
+    expected = weights(step)
+    for number, batch in enumerate(batches, start=1):
+        step(*batch[:4])
+        decay = min(0.5, number / (number + 10))
+        expected = decay * expected + (1 - decay) * weights(step)
+    average = np.concatenate([np.ravel(w) for w in step.evaluated_weights])
+    np.testing.assert_allclose(average, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_one_compilation_serves_all_lengths(
+    config: DictConfig, task: Task, batches: list[Batch]
+) -> None:
+    step = made(config, task)
+    lengths = {int(batch.mask.sum(axis=1).max()) for batch in batches}
+    assert len(lengths) > 1
+    for batch in batches:
+        step(*batch[:4])
+    assert step.gradients.experimental_get_tracing_count() == 1
+    assert step.update.experimental_get_tracing_count() == 1
+
+
+def test_predictions_take_other_weights(
+    config: DictConfig, task: Task, batches: list[Batch]
+) -> None:
+    model = build.model_from(config, task)
+    predict = Prediction(model, BATCH, 2)
+    own = predict(batches[0].inputs, batches[0].mask)
+    zeros = predict(
+        batches[0].inputs, batches[0].mask, [np.zeros(v.shape, "float32") for v in model.weights]
+    )
+    expected = keras.ops.convert_to_numpy(model(batches[0].inputs, mask=batches[0].mask))
+    np.testing.assert_allclose(own, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(zeros, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("batch", "most", "shards"), [(16, 2, 2), (15, 2, 1), (9, 4, 3), (1, 2, 1)]
+)
+def test_shards_divide_the_batch(batch: int, most: int, shards: int) -> None:
+    assert usable_shards(batch, most) == shards
