@@ -199,7 +199,8 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         return [
             ops.zeros((batch_size, output), dtype=dtype),
             ops.full((batch_size, memory), INITIAL_MEMORY, dtype=dtype),
-            ops.broadcast_to(first_row, (batch_size, weights)),
+            # A sum, not a broadcast: PyTorch cannot assign to a view that repeats one row.
+            ops.zeros((batch_size, weights), dtype=dtype) + first_row,
             ops.full((batch_size, reads), INITIAL_MEMORY, dtype=dtype),
             *self.controller.get_initial_state(batch_size),
         ]
@@ -273,7 +274,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
 
 
 def _unbuilt(config):
-    """A serialised layer without its build shapes: `build` gives its weights their shape and path."""
+    """A serialised layer without its build shapes, so that its weights get their path in `build`."""
     if isinstance(config, dict):
         return {key: _unbuilt(value) for key, value in config.items() if key != "build_config"}
     return [_unbuilt(value) for value in config] if isinstance(config, list) else config

@@ -110,14 +110,10 @@ class NeuralTuringMachine(keras.layers.RNN):
         steps = []
         for time in range(inputs.shape[1]):
             _, states = self.cell(inputs[:, time], states)
-            steps.append(
-                [
-                    ops.convert_to_numpy(ops.cast(part, "float32"))
-                    for part in self.cell.unpack(states)[:4]
-                ]
-            )
+            steps.append(self.cell.unpack(states)[:4])
         output, memory, weights, reads = (
-            ops.convert_to_numpy(ops.stack(part, axis=1)) for part in zip(*steps)
+            ops.convert_to_numpy(ops.cast(ops.stack(part, axis=1), "float32"))
+            for part in zip(*steps, strict=True)
         )
         return {
             "outputs": output,

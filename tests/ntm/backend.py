@@ -68,6 +68,9 @@ def layer_gradients(
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """As `gradients`, by the inputs and all trainable weights of a built layer."""
 
+    if "mask" in arguments:
+        arguments["mask"] = ops.convert_to_tensor(arguments["mask"])
+
     def function(inputs: Any, *weights: Any) -> Any:
         constants = [variable.value for variable in layer.non_trainable_variables]
         return layer.stateless_call(list(weights), constants, inputs, **arguments)[0]

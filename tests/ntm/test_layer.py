@@ -13,9 +13,11 @@ from ntm import NeuralTuringMachine
 from tests import reference
 from tests.ntm.backend import assert_same, layer_gradients, numpy
 from tests.ntm.machines import (
+    BATCH,
     INPUTS,
     KINDS,
     ROWS,
+    STEPS,
     UNITS,
     WIDTH,
     as_reference,
@@ -67,7 +69,7 @@ def test_outputs_and_states_are_those_of_the_equations(
         kind, *heads, shift_range, read_to_output=read_to_output, return_sequences=True,
         return_state=True,
     )  # fmt: skip
-    inputs = random_inputs(2, 5)
+    inputs = random_inputs()
     outputs, *states = layer(inputs)
     expected, expected_states = expected_run(as_reference(layer, kind), inputs)
     assert_same([outputs], [expected])
@@ -76,16 +78,19 @@ def test_outputs_and_states_are_those_of_the_equations(
 
 def test_trace_is_what_the_machine_does() -> None:
     layer = machine("lstm", 2, 3, return_sequences=True)
-    inputs = random_inputs(2, 4)
+    inputs = random_inputs()
     traced = layer.trace(inputs)
     assert_same([traced["outputs"]], [layer(inputs)])
-    for row in range(2):
+    for row in range(len(inputs)):
         for time, state in enumerate(as_reference(layer, "lstm").run(inputs[row])):
-            assert_same(
-                [traced[name][row, time] for name in
-                 ("memory", "read_weights", "write_weights", "reads")],
-                [state.memory, state.weights[:2], state.weights[2:], state.reads],
-            )  # fmt: skip
+            read_weights, write_weights = np.split(np.array(state.weights), [2])
+            expected = {
+                "memory": state.memory,
+                "read_weights": read_weights,
+                "write_weights": write_weights,
+                "reads": np.array(state.reads),
+            }
+            assert_same([traced[name][row, time] for name in expected], list(expected.values()))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +105,7 @@ def test_a_masked_sequence_is_as_it_were_alone(
         kind, 2, 1, go_backwards=go_backwards, zero_output_for_mask=zero_output_for_mask,
         return_sequences=return_sequences, return_state=True,
     )  # fmt: skip
-    inputs, mask = random_inputs(5, 6), random_mask(5, 6)
+    inputs, mask = random_inputs(), random_mask()
     outputs, *states = layer(inputs, mask=mask)
     expected, expected_states = expected_run(as_reference(layer, kind), inputs, mask, go_backwards)
     if zero_output_for_mask:
@@ -113,8 +118,8 @@ def test_a_masked_sequence_is_as_it_were_alone(
 def test_padding_is_never_seen() -> None:
     """A padded batch has the outputs, states and gradients of its sequences, whatever it holds."""
     layer = machine("lstm", return_sequences=True, return_state=True, zero_output_for_mask=True)
-    inputs = random_inputs(3, 6)
-    mask = np.arange(6) < np.array([6, 2, 4])[:, None]
+    inputs = random_inputs()
+    mask = np.arange(STEPS) < np.array([5, 2, 4, 0, 1])[:, None]
     results = []
     for padding in (0.0, 1e3, np.nan):
         padded = np.where(mask[:, :, None], inputs, np.float32(padding))
@@ -125,38 +130,38 @@ def test_padding_is_never_seen() -> None:
 
 def test_a_batch_without_any_step_changes_nothing() -> None:
     layer = machine("lstm", return_sequences=True, return_state=True)
-    initial = [np.random.default_rng(1).normal(size=(2, size)) for size in layer.state_size]
-    mask = np.zeros((2, 4), bool)
+    initial = [np.random.default_rng(1).normal(size=(BATCH, size)) for size in layer.state_size]
+    mask = np.zeros((BATCH, STEPS), bool)
     for training in (False, True):
         outputs, *states = layer(
-            random_inputs(2, 4), initial_state=initial, mask=mask, training=training
+            random_inputs(), initial_state=initial, mask=mask, training=training
         )
         assert_same(states, initial)
-        assert_same([outputs], [np.repeat(initial[0][:, None], 4, axis=1)])
+        assert_same([outputs], [np.repeat(initial[0][:, None], STEPS, axis=1)])
 
 
 @pytest.mark.parametrize("kind", ["dense", "lstm"])
 def test_stateful_chunks_are_one_pass(kind: str) -> None:
-    layer = machine(kind, batch=5, stateful=True, return_sequences=True, return_state=True)
-    inputs, mask = random_inputs(5, 8), random_mask(5, 8)
+    layer = machine(kind, batch=BATCH, stateful=True, return_sequences=True, return_state=True)
+    inputs, mask = random_inputs(), random_mask()
     expected, expected_states = expected_run(as_reference(layer, kind), inputs, mask)
     for _ in range(2):
         outputs = []
-        for start, end in [(0, 3), (3, 4), (4, 8)]:
+        for start, end in [(0, 2), (2, 3), (3, 5)]:
             output, *states = layer(inputs[:, start:end], mask=mask[:, start:end])
             outputs.append(numpy(output))
         assert_same([np.concatenate(outputs, axis=1)], [expected])
         assert_same(states, expected_states)
         layer.reset_state()
-    initial = layer.get_initial_state(5)
+    initial = layer.get_initial_state(BATCH)
     assert_same([state.value for state in layer.states], initial)
     assert numpy(initial[1]).min() > 0  # Not the zeros that Keras would write.
 
 
 def test_stateful_last_outputs_are_one_pass_where_the_last_chunk_is_masked() -> None:
-    layer = machine(batch=2, stateful=True)
-    inputs = random_inputs(2, 6)
-    mask = np.arange(6) < np.array([[2], [6]])
+    layer = machine(batch=BATCH, stateful=True)
+    inputs = random_inputs()
+    mask = np.arange(STEPS) < np.array([5, 2, 4, 0, 1])[:, None]
     expected, _ = expected_run(as_reference(layer, "dense"), inputs, mask)
     layer(inputs[:, :3], mask=mask[:, :3])
     assert_same([layer(inputs[:, 3:], mask=mask[:, 3:])], [expected[:, -1]])
@@ -164,7 +169,7 @@ def test_stateful_last_outputs_are_one_pass_where_the_last_chunk_is_masked() -> 
 
 def test_a_state_can_be_passed_on() -> None:
     layer = machine("lstm", return_sequences=True, return_state=True)
-    inputs = random_inputs(2, 6)
+    inputs = random_inputs()
     expected, *expected_states = layer(inputs)
     first, *states = layer(inputs[:, :2])
     second, *states = layer(inputs[:, 2:], initial_state=states)
@@ -181,7 +186,7 @@ def test_unrolled_is_the_same(go_backwards: bool, zero_output_for_mask: bool) ->
         "return_sequences": True,
         "return_state": True,
     }
-    inputs, mask = random_inputs(5, 4), random_mask(5, 4)
+    inputs, mask = random_inputs(), random_mask()
     looped = machine("lstm", **arguments)(inputs, mask=mask)
     unrolled = machine("lstm", unroll=True, **arguments)(inputs, mask=mask)
     assert_same(unrolled, looped)
@@ -206,7 +211,7 @@ def test_the_cell_in_a_stock_rnn_is_the_layer(
     layer = machine(kind, *heads, **arguments)
     stock = keras.layers.RNN(layer.cell, **arguments)
     stock.build((None, None, INPUTS))
-    inputs, mask = random_inputs(5, 6), random_mask(5, 6)
+    inputs, mask = random_inputs(), random_mask()
     ours, our_gradients = layer_gradients(layer, inputs, mask=mask, training=True)
     theirs, their_gradients = layer_gradients(stock, inputs, mask=mask, training=True)
     assert_same(ours, theirs)
@@ -215,7 +220,7 @@ def test_the_cell_in_a_stock_rnn_is_the_layer(
 
 
 def test_bidirectional() -> None:
-    inputs, mask = random_inputs(5, 4), random_mask(5, 4)
+    inputs, mask = random_inputs(), random_mask()
     both = keras.layers.Bidirectional(machine("lstm", return_sequences=True))
     outputs = numpy(both(inputs, mask=mask))
     forward = numpy(both.forward_layer(inputs, mask=mask))
@@ -225,7 +230,7 @@ def test_bidirectional() -> None:
 
 
 def test_a_mask_reaches_the_layers_behind() -> None:
-    inputs, mask = random_inputs(5, 4), random_mask(5, 4)
+    inputs, mask = random_inputs(), random_mask()
     inputs[~mask] = 0
     layer = machine(return_sequences=True)
     last = keras.layers.LSTM(2)
@@ -262,7 +267,7 @@ def test_a_stack_of_two_is_one_after_the_other() -> None:
     first = machine("dense", return_sequences=True)
     second = NeuralTuringMachine(2, n_width=4, m_depth=3, read_heads=2)
     stack = keras.Sequential([keras.Input((None, INPUTS)), first, second])
-    inputs = random_inputs(2, 3)
+    inputs = random_inputs()
     assert_same([stack(inputs)], [second(first(inputs))])
     paths = [variable.path for variable in stack.weights]
     assert len(set(paths)) == len(paths) == 6
@@ -271,15 +276,15 @@ def test_a_stack_of_two_is_one_after_the_other() -> None:
 def test_the_smallest_machine() -> None:
     """One row, one column, one shift: there is nothing to choose, but nothing to warn of either."""
     layer = machine(n_width=1, m_depth=1, shift_range=1, return_sequences=True)
-    inputs = random_inputs(2, 3)
+    inputs = random_inputs()
     assert_same([layer(inputs)], [expected_run(as_reference(layer, "dense"), inputs)[0]])
 
 
 def test_weights_fit_any_number_of_rows() -> None:
     small, large = machine(n_width=4), machine(n_width=50)
     large.set_weights(small.get_weights())
-    inputs = random_inputs(2, 3)
-    assert large.trace(inputs)["memory"].shape == (2, 3, 50, WIDTH)
+    inputs = random_inputs()
+    assert large.trace(inputs)["memory"].shape == (BATCH, STEPS, 50, WIDTH)
     assert_same([large(inputs)], [expected_run(as_reference(large, "dense"), inputs)[0][:, -1]])
 
 
