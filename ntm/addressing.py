@@ -6,17 +6,14 @@ H the heads, S the allowed shifts. All heads are addressed in one batch.
 
 from keras import ops
 
+from ntm.rows import spread, total
+
 # Added to squared lengths. A vector shorter than about 1e-3 counts as having no direction, which
 # bounds the gradient of the similarity where memory is (almost) empty.
 SQUARED_LENGTH_FLOOR = 1e-6
 # Added to a weighting before its logarithm; below what a float32 weighting that sums to one
 # resolves.
 WEIGHT_FLOOR = 1e-12
-
-
-def softmax(values):
-    """Over the last axis, also where it has one entry, for which Keras would warn."""
-    return ops.softmax(values, axis=-1) if values.shape[-1] > 1 else ops.ones_like(values)
 
 
 def content_weighting(memory, key, strength):
@@ -32,13 +29,25 @@ def content_weighting(memory, key, strength):
     Returns:
         (B, H, N), each row sums to one. A zero key or a zero memory row has similarity 0.
     """
-    products = ops.matmul(key, ops.swapaxes(memory, 1, 2))
-    similarity = products * _inverse_length(key)[:, :, None] * _inverse_length(memory)[:, None, :]
-    return softmax(strength * similarity)
+    columns = ops.swapaxes(memory, 1, 2)
+    rows = columns.shape[-1]
+    products = ops.sum(columns[:, None] * spread(key[..., None], rows), axis=2)
+    scale = strength / _length(key, axis=-1)
+    return softmax(products / _length(columns, axis=1)[:, None] * spread(scale, rows))
 
 
-def _inverse_length(vectors):
-    return ops.rsqrt(ops.sum(ops.square(vectors), axis=-1) + SQUARED_LENGTH_FLOOR)
+def _length(vectors, axis):
+    # A division by it ends up last in its gradient too, which keeps XLA from computing that
+    # gradient once more for each column of the memory.
+    squared = ops.sum(ops.square(vectors), axis=axis, keepdims=axis == -1)
+    return ops.sqrt(squared + SQUARED_LENGTH_FLOOR)
+
+
+def softmax(values):
+    """Softmax over the last axis, the memory rows."""
+    highest = ops.stop_gradient(ops.max(values, axis=-1, keepdims=True))
+    powers = ops.exp(values - highest)
+    return powers / spread(total(powers), values.shape[-1])
 
 
 def interpolate(content, previous, gate):
@@ -52,7 +61,7 @@ def interpolate(content, previous, gate):
     Returns:
         (B, H, N).
     """
-    return previous + gate * (content - previous)
+    return previous + spread(gate, previous.shape[-1]) * (content - previous)
 
 
 def shift_offsets(shift_range):
@@ -86,7 +95,8 @@ def shift(weights, shift_weights):
         parts.append(weights[..., : -offsets[0]])
     wrapped = ops.concatenate(parts, axis=-1) if len(parts) > 1 else weights
     return sum(
-        shift_weights[..., j : j + 1] * wrapped[..., highest - offset : highest - offset + rows]
+        spread(shift_weights[..., j : j + 1], rows)
+        * wrapped[..., highest - offset : highest - offset + rows]
         for j, offset in enumerate(offsets)
     )
 
@@ -104,7 +114,7 @@ def sharpen(weights, sharpness):
     Returns:
         (B, H, N), each row sums to one.
     """
-    return softmax(sharpness * ops.log(weights + WEIGHT_FLOOR))
+    return softmax(spread(sharpness, weights.shape[-1]) * ops.log(weights + WEIGHT_FLOOR))
 
 
 def address(memory, previous, key, strength, gate, shift_weights, sharpness):

@@ -155,6 +155,18 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             *self.controller.state_size,
         ]
 
+    @property
+    def state_shapes(self):
+        """Shapes of one sequence's states before they are flattened."""
+        heads_count = self.read_heads + self.write_heads
+        return [
+            (self.units,),
+            (self.m_depth, self.n_width),
+            (heads_count, self.n_width),
+            (self.read_heads, self.m_depth),
+            *((size,) for size in self.controller.state_size),
+        ]
+
     def build(self, input_shape):
         reads_dim = self.read_heads * self.m_depth
         self.controller.build((input_shape[0], input_shape[-1] + reads_dim))
@@ -210,7 +222,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         output, memory, weights, reads, *controller = states
         return NTMState(
             output,
-            ops.reshape(memory, (-1, self.n_width, self.m_depth)),
+            ops.swapaxes(ops.reshape(memory, (-1, self.m_depth, self.n_width)), 1, 2),
             ops.reshape(weights, (-1, self.read_heads + self.write_heads, self.n_width)),
             ops.reshape(reads, (-1, self.read_heads, self.m_depth)),
             list(controller),
@@ -218,7 +230,8 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
 
     def pack(self, state):
         """An `NTMState` as the list of states that a recurrent layer carries."""
-        flat = [state.output, _flat(state.memory), _flat(state.weights), _flat(state.reads)]
+        columns = ops.swapaxes(state.memory, 1, 2)
+        flat = [state.output, _flat(columns), _flat(state.weights), _flat(state.reads)]
         return [ops.cast(value, self.compute_dtype) for value in (*flat, *state.controller)]
 
     def get_dropout_mask(self, step_input):

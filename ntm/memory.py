@@ -5,6 +5,8 @@ B is the batch, N the memory rows, M the width of a row, H the heads.
 
 from keras import ops
 
+from ntm.rows import spread, total
+
 
 def read(memory, weights):
     """The rows of memory, averaged by a weighting (equation 2).
@@ -16,7 +18,8 @@ def read(memory, weights):
     Returns:
         (B, H, M), one read vector a head.
     """
-    return ops.matmul(weights, memory)
+    columns = ops.swapaxes(memory, 1, 2)
+    return total(columns[:, None] * weights[:, :, None])[..., 0]
 
 
 def write(memory, weights, erase, add):
@@ -31,9 +34,10 @@ def write(memory, weights, erase, add):
     Returns:
         (B, N, M). The order of the heads does not matter.
     """
-    kept, added = memory, 0.0
+    kept, added = ops.swapaxes(memory, 1, 2), 0.0
+    rows = kept.shape[-1]
     for head in range(weights.shape[1]):
-        weight = weights[:, head, :, None]
-        kept = kept * (1.0 - weight * erase[:, head, None, :])
-        added = added + weight * add[:, head, None, :]
-    return kept + added
+        weight = weights[:, head, None, :]
+        kept = kept * (1.0 - weight * spread(erase[:, head, :, None], rows))
+        added = added + weight * spread(add[:, head, :, None], rows)
+    return ops.swapaxes(kept + added, 1, 2)

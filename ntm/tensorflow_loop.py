@@ -6,7 +6,8 @@ state of each step and computes the rest again, which is cheaper than storing it
 the carried state is kept.
 """
 
-import keras
+import math
+
 import tensorflow as tf
 
 
@@ -22,10 +23,8 @@ def recurrence(
 ):
     """Runs a cell over time, as `keras.layers.RNN.inner_loop` does.
 
-    The first state of the cell must be its output.
-
     Args:
-        cell: an RNN cell with a flat list of states, the output first.
+        cell: an `ntm.cell.NTMCell`, built.
         sequences: (B, T, input_dim).
         initial_state: list of (B, size).
         mask: (B, T) bool or None; a masked step changes no state and repeats the output.
@@ -84,22 +83,29 @@ class _Loop:
         weights = [variable.value for variable in self.cell.trainable_variables]
         constants = [variable.value for variable in self.cell.non_trainable_variables]
         forward = self._differentiable if self.training else self._forward
-        outputs, states, constants = forward(self.inputs, states, constants, weights)
+        shaped = _reshaped(states, self.cell.state_shapes)
+        outputs, states, constants = forward(self.inputs, shaped, constants, weights)
         if self.training:
             for i in sorted(self.changed):
                 self.cell.non_trainable_variables[i].assign(constants[i])
-        return outputs, states
+        return outputs, _flattened(states)
 
     def _step(self, time, inputs, states, constants, weights):
         (_, new_states), new_constants = self.cell.stateless_call(
-            weights, constants, inputs, states, training=self.training
+            weights, constants, inputs, _flattened(states), training=self.training
         )
+        new_states = _reshaped(new_states, self.cell.state_shapes)
         self.changed.update(
-            i for i, (new, old) in enumerate(zip(new_constants, constants)) if new is not old
+            i
+            for i, (new, old) in enumerate(zip(new_constants, constants, strict=True))
+            if new is not old
         )
         if self.mask is not None:
             valid = self.mask[time]
-            new_states = [tf.where(valid, new, old) for new, old in zip(new_states, states)]
+            new_states = [
+                tf.where(tf.reshape(valid, (-1, *[1] * (len(new.shape) - 1))), new, old)
+                for new, old in zip(new_states, states, strict=True)
+            ]
         return list(new_states), list(new_constants)
 
     def _forward(self, inputs, states, constants, weights, keep=False):
@@ -109,7 +115,7 @@ class _Loop:
         def body(time, states, constants, outputs, kept):
             if keep:
                 before = (*states[1:], *constants)
-                kept = [array.write(time, value) for array, value in zip(kept, before)]
+                kept = [array.write(time, value) for array, value in zip(kept, before, strict=True)]
             states, constants = self._step(time, inputs[time], states, constants, weights)
             if self.return_sequences:
                 outputs = outputs.write(time, states[0])
@@ -173,7 +179,9 @@ class _Loop:
                 output_gradients=d_states,
                 unconnected_gradients=tf.UnconnectedGradients.ZERO,
             )
-            d_weights = [total + step for total, step in zip(d_weights, d_step_weights)]
+            d_weights = [
+                total + step for total, step in zip(d_weights, d_step_weights, strict=True)
+            ]
             return time, d_states, d_weights, d_inputs.write(time, d_step)
 
         _, d_states, d_weights, d_inputs = tf.while_loop(
@@ -191,6 +199,14 @@ class _Loop:
             element_shape=value.shape,
             clear_after_read=False,
         )
+
+
+def _reshaped(states, shapes):
+    return [tf.reshape(state, (-1, *shape)) for state, shape in zip(states, shapes, strict=True)]
+
+
+def _flattened(states):
+    return [tf.reshape(state, (-1, math.prod(state.shape[1:]))) for state in states]
 
 
 def _bounds(mask, length):

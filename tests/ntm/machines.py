@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -33,6 +34,46 @@ def controller(kind: str, *sizes: int) -> keras.layers.Layer:
     if kind == "double_dense":
         return controllers.double_dense(*widths(*sizes), units=7, activation="tanh")
     return controllers.lstm(*widths(*sizes), units=[6])
+
+
+def _functional(inputs: int, outputs: int) -> keras.Model:
+    seen = keras.Input((inputs,))
+    hidden = keras.layers.Dense(4, activation="tanh", name="hidden")(seen)
+    joined = keras.layers.Concatenate(name="joined")([hidden, seen])
+    return keras.Model(seen, keras.layers.Dense(outputs, name="out")(joined), name="functional")
+
+
+CONTROLLERS: dict[str, Callable[[int, int], Any]] = {
+    "none": lambda i, o: None,
+    "dense": lambda i, o: keras.layers.Dense(o),
+    "functional model": _functional,
+    "sequential of dense": lambda i, o: keras.Sequential(
+        [keras.Input((i,)), keras.layers.Dense(4, activation="relu"), keras.layers.Dense(o)]
+    ),
+    "nested sequential": lambda i, o: keras.Sequential(
+        [keras.Sequential([keras.layers.GRU(4, return_sequences=True)]), keras.layers.Dense(o)]
+    ),
+    "LSTM cell": lambda i, o: keras.layers.LSTMCell(o, activation="linear"),
+    "GRU cell": lambda i, o: keras.layers.GRUCell(o, activation="linear"),
+    "stacked cells": lambda i, o: keras.layers.StackedRNNCells(
+        [keras.layers.LSTMCell(4), keras.layers.GRUCell(o, activation="linear")]
+    ),
+    "LSTM layer": lambda i, o: keras.layers.LSTM(o, activation="linear"),
+    "GRU layer": lambda i, o: keras.layers.GRU(o, activation="linear", stateful=True),
+    "RNN layer of cells": lambda i, o: keras.layers.RNN(
+        [keras.layers.SimpleRNNCell(4), keras.layers.LSTMCell(o, activation="linear")]
+    ),
+    "sequential of LSTM and dense": lambda i, o: keras.Sequential(
+        [keras.layers.LSTM(4, return_sequences=True), keras.layers.Dense(o)]
+    ),
+    "stateful double LSTM": lambda i, o: keras.Sequential(
+        [
+            keras.Input(batch_shape=(BATCH, None, i)),
+            keras.layers.LSTM(4, stateful=True, return_sequences=True),
+            keras.layers.LSTM(o, activation="linear", stateful=True),
+        ]
+    ),
+}
 
 
 def machine(
@@ -104,7 +145,7 @@ def as_reference(layer: NeuralTuringMachine, kind: str) -> reference.Machine:
 
 def flattened(state: reference.State) -> list[np.ndarray]:
     """A reference state in the order and shapes of the layer's list of states, without a batch."""
-    parts = [state.output, state.memory, np.array(state.weights), np.array(state.reads)]
+    parts = [state.output, state.memory.T, np.array(state.weights), np.array(state.reads)]
     return [part.reshape(-1) for part in (*parts, *(state.controller or ()))]
 
 
