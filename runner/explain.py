@@ -185,7 +185,8 @@ def _groups() -> list[str]:
 def _options(group: str) -> list[str]:
     """The options of a group that are files of conf/, such as `paper/copy_lstm`."""
     folder = CONF / group
-    return [path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml")]
+    files = folder.rglob("[!_]*.yaml")
+    return [path.relative_to(folder).with_suffix("").as_posix() for path in files]
 
 
 def _left_a_job(error: BaseException) -> bool:
