@@ -26,7 +26,7 @@ def save(directory: Path, step: int, variables: Sequence[Any], progress: dict[st
         progress: what else is needed to go on, as JSON can hold it.
     """
     path = directory / f"step_{step:09d}.npz"
-    arrays: dict[str, Any] = {f"{i:04d}": np.asarray(v) for i, v in enumerate(_values(variables))}
+    arrays: dict[str, Any] = {f"{i:04d}": variable.numpy() for i, variable in enumerate(variables)}
     arrays[PROGRESS] = np.asarray(json.dumps(progress))
     with replace_with(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)
@@ -62,7 +62,3 @@ def restore(path: Path, variables: Sequence[Any]) -> dict[str, Any]:
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
     return progress
-
-
-def _values(variables: Sequence[Any]) -> list[Any]:
-    return [getattr(variable, "value", variable) for variable in variables]

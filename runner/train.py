@@ -156,7 +156,7 @@ class Training:
             "bit_errors": float(errors),
             "gradient_norm": float(norm),
             "skipped_updates": float(skipped),
-            "learning_rate": float(keras.ops.convert_to_numpy(self.step.optimizer.learning_rate)),
+            "learning_rate": float(self.step.optimizer.learning_rate.numpy()),
             "sequences_per_second": self._rate(),
         }
         progress.history.append(
