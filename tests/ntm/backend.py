@@ -14,11 +14,11 @@ BACKEND = keras.backend.backend()
 
 
 def numpy(value: Any) -> np.ndarray:
-    """A tensor as a NumPy array, half precision as float32."""
+    """A tensor as a NumPy array of its own, half precision as float32."""
     value = ops.cast(value, "float32")
     if BACKEND == "torch":
         value = value.detach()
-    return np.asarray(value) if BACKEND == "jax" else value.numpy()
+    return np.array(value if BACKEND == "jax" else value.numpy())
 
 
 def evaluate(function: Callable[..., Any], *arrays: np.ndarray) -> np.ndarray:

@@ -1,0 +1,126 @@
+"""Dropout and batch normalisation, in the layer and inside of its controller."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from ntm import NeuralTuringMachine
+from tests.ntm.backend import assert_same, layer_gradients, numpy
+from tests.ntm.machines import BATCH, INPUTS, STEPS, UNITS, built, random_inputs, widths
+
+INPUT_DIM, OUTPUT_DIM = widths()
+RATE = 0.5
+
+
+def transparent(controller_model: Any, **arguments: Any) -> NeuralTuringMachine:
+    """A machine whose output is the first inputs that its controller lets through."""
+    layer = built(controller_model, read_to_output=False, return_sequences=True, **arguments)
+    weights = [np.zeros_like(weight) for weight in layer.get_weights()]
+    weights[0][:UNITS, :UNITS] = np.eye(UNITS)
+    layer.set_weights(weights)
+    return layer
+
+
+def dropping(kind: str) -> NeuralTuringMachine:
+    if kind == "layer":
+        return transparent(layers.Dense(OUTPUT_DIM), dropout=RATE, seed=1)
+    cell = layers.SimpleRNNCell(OUTPUT_DIM, activation="linear", dropout=RATE, seed=1)
+    if kind == "cell":
+        return transparent(cell)
+    return transparent(layers.StackedRNNCells([cell]))
+
+
+@pytest.mark.parametrize("kind", ["layer", "cell", "stack"])
+def test_a_mask_is_kept_for_a_sequence_and_drawn_for_each(kind: str) -> None:
+    layer = dropping(kind)
+    ones = np.ones((40, STEPS, INPUTS), "float32")
+    first, second = (numpy(layer(ones, training=True)) for _ in range(2))
+    for outputs in (first, second):
+        assert set(np.unique(outputs)) == {0.0, 1 / (1 - RATE)}
+        np.testing.assert_array_equal(outputs, np.repeat(outputs[:, :1], STEPS, axis=1))
+        assert len(np.unique(outputs[:, 0], axis=0)) > 2**UNITS / 2
+    assert (first != second).any()
+    np.testing.assert_array_equal(numpy(layer(ones)), 1)
+    # The same seed gives the same masks in the same order.
+    again = dropping(kind)
+    np.testing.assert_array_equal(numpy(again(ones, training=True)), first)
+
+
+def test_a_dropout_layer_in_a_controller_draws_a_mask_for_each_step() -> None:
+    layer = transparent(keras.Sequential([layers.Dropout(RATE, seed=1), layers.Dense(OUTPUT_DIM)]))
+    ones = np.ones((40, STEPS, INPUTS), "float32")
+    first, second = (numpy(layer(ones, training=True)) for _ in range(2))
+    for outputs in (first, second):
+        assert set(np.unique(outputs)) == {0.0, 1 / (1 - RATE)}
+        for one in range(STEPS):
+            assert (outputs[:, one] != outputs[:, one - 1]).any()
+    assert (first != second).any()
+    np.testing.assert_array_equal(numpy(layer(ones)), 1)
+
+
+def random_machine(kind: str, unroll: bool = False) -> NeuralTuringMachine:
+    """Everything random at once, with fixed seeds, or batch normalisation alone."""
+    if kind == "dropout":
+        parts = [
+            layers.LSTM(6, return_sequences=True, dropout=0.3, recurrent_dropout=0.2, seed=1),
+            layers.Dropout(0.4, seed=2),
+        ]
+        arguments: dict[str, Any] = {"dropout": 0.3, "seed": 3}
+    else:
+        parts, arguments = [layers.Dense(6, use_bias=False), layers.BatchNormalization()], {}
+    model = keras.Sequential([*parts, layers.Dense(OUTPUT_DIM)])
+    return built(model, unroll=unroll, return_sequences=True, return_state=True, **arguments)
+
+
+@pytest.mark.parametrize("kind", ["dropout", "normalisation"])
+def test_gradients_drop_and_normalise_as_the_outputs_do(kind: str) -> None:
+    """The loop, whatever its backward pass does, against its steps laid out one by one."""
+    looped, unrolled = random_machine(kind), random_machine(kind, unroll=True)
+    inputs = random_inputs()
+    results = [layer_gradients(each, inputs, training=True) for each in (looped, unrolled)]
+    assert_same(results[0][0], results[1][0])
+    assert_same(results[0][1], results[1][1])
+    assert any(
+        (one != other).any()
+        for one, other in zip(
+            results[0][0], layer_gradients(looped, inputs, training=False)[0], strict=True
+        )
+    )
+
+
+@pytest.mark.parametrize("kind", ["dropout", "normalisation"])
+def test_what_a_controller_learns_outside_of_gradients_is_kept(kind: str) -> None:
+    """Moving averages and random seeds after a sequence, the same for loop and single steps."""
+    looped, unrolled = random_machine(kind), random_machine(kind, unroll=True)
+    before = [numpy(variable.value) for variable in looped.non_trainable_variables]
+    for layer in (looped, unrolled):
+        layer(random_inputs(), training=False)
+        layer(random_inputs(), training=True)
+    after = [variable.value for variable in looped.non_trainable_variables]
+    assert_same(after, [variable.value for variable in unrolled.non_trainable_variables])
+    changed = [(numpy(one) != other).any() for one, other in zip(after, before, strict=True)]
+    assert changed
+    assert all(changed)
+
+
+def test_moving_averages_follow_the_equation() -> None:
+    """One batch normalisation on the inputs and read vectors, over the steps of a sequence."""
+    momentum = 0.9
+    model = keras.Sequential(
+        [layers.BatchNormalization(momentum=momentum, name="norm"), layers.Dense(OUTPUT_DIM)]
+    )
+    layer = built(model)
+    mean = {v.path: v for v in layer.non_trainable_variables}
+    moving = next(v for path, v in mean.items() if path.endswith("moving_mean"))
+    expected = numpy(moving.value)[:INPUTS]
+    inputs = random_inputs()
+    layer(inputs, training=True)
+    for time in range(STEPS):
+        expected = momentum * expected + (1 - momentum) * inputs[:, time].mean(0)
+    np.testing.assert_allclose(numpy(moving.value)[:INPUTS], expected, atol=1e-5)
+    assert inputs.shape == (BATCH, STEPS, INPUTS)
