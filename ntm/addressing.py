@@ -8,23 +8,24 @@ from keras import ops
 
 from ntm.rows import spread, total
 
-# Added to squared lengths. A vector shorter than about 1e-3 counts as having no direction, which
-# bounds the gradient of the similarity where memory is (almost) empty.
-SQUARED_LENGTH_FLOOR = 1e-6
+# A shorter vector counts as this long in the cosine, which bounds the gradient of the similarity.
+SHORTEST = 1e-3
 # Added to a weighting before its logarithm; below what a float32 weighting that sums to one
 # resolves.
 WEIGHT_FLOOR = 1e-12
 
 
-def content_weighting(memory, key, strength):
+def content_weighting(memory, key, strength, shortest=SHORTEST):
     """Weighting by similarity to a key (equations 5 and 6).
 
-    `softmax over i of strength * cosine(key, memory[i])`.
+    `softmax over i of strength * cosine(key, memory[i])`, where a vector shorter than `shortest`
+    is divided by `shortest` instead of its length: an almost empty row is similar to nothing.
 
     Args:
         memory: (B, N, M).
         key: (B, H, M), the paper's k.
         strength: (B, H, 1), the paper's beta, at least 0.
+        shortest: a positive length.
 
     Returns:
         (B, H, N), each row sums to one. A zero key or a zero memory row has similarity 0.
@@ -32,15 +33,15 @@ def content_weighting(memory, key, strength):
     columns = ops.swapaxes(memory, 1, 2)
     rows = columns.shape[-1]
     products = ops.sum(columns[:, None] * spread(key[..., None], rows), axis=2)
-    scale = strength / _length(key, axis=-1)
-    return softmax(products / _length(columns, axis=1)[:, None] * spread(scale, rows))
+    scale = strength / _length(key, -1, shortest)
+    return softmax(products / _length(columns, 1, shortest)[:, None] * spread(scale, rows))
 
 
-def _length(vectors, axis):
+def _length(vectors, axis, shortest):
     # A division by it ends up last in its gradient too, which keeps XLA from computing that
     # gradient once more for each column of the memory.
     squared = ops.sum(ops.square(vectors), axis=axis, keepdims=axis == -1)
-    return ops.sqrt(squared + SQUARED_LENGTH_FLOOR)
+    return ops.sqrt(ops.maximum(squared, shortest * shortest))
 
 
 def softmax(values):
@@ -117,7 +118,9 @@ def sharpen(weights, sharpness):
     return softmax(spread(sharpness, weights.shape[-1]) * ops.log(weights + WEIGHT_FLOOR))
 
 
-def address(memory, previous, key, strength, gate, shift_weights, sharpness):
+def address(
+    memory, previous, key, strength, gate, shift_weights, sharpness, shortest=SHORTEST
+):
     """The whole chain, equations 5 to 9: content, gate, shift, sharpness.
 
     Args:
@@ -128,10 +131,11 @@ def address(memory, previous, key, strength, gate, shift_weights, sharpness):
         gate: (B, H, 1).
         shift_weights: (B, H, S).
         sharpness: (B, H, 1).
+        shortest: see `content_weighting`.
 
     Returns:
         (B, H, N), the weightings of this step.
     """
-    content = content_weighting(memory, key, strength)
+    content = content_weighting(memory, key, strength, shortest)
     gated = interpolate(content, previous, gate)
     return sharpen(shift(gated, shift_weights), sharpness)

@@ -18,9 +18,9 @@ Array = NDArray[np.float64]
 # A controller as a function from (input, state) to (output, state).
 Controller = Callable[[Array, Any], tuple[Array, Any]]
 
-# Documented departures: lengths below about 1e-3 are no direction, memory and read vectors start
-# at 1e-6, instructions stay within 20.
-SQUARED_LENGTH_FLOOR = 1e-6
+# Documented departures: the cosine divides by a length of at least 1e-3, in the machine 0.5; memory
+# and read vectors start at 1e-6, instructions stay within 20.
+SHORTEST, SHORTEST_IN_MACHINE = 1e-3, 0.5
 INITIAL_VALUE = 1e-6
 INSTRUCTION_BOUND = 20.0
 
@@ -38,16 +38,16 @@ def softmax(x: Array) -> Array:
     return powers / np.sum(powers)
 
 
-def similarity(u: Array, v: Array) -> float:
+def similarity(u: Array, v: Array, shortest: float) -> float:
     """Equation 6, the cosine of the angle between two vectors."""
-    u_length = np.sqrt(np.sum(u * u) + SQUARED_LENGTH_FLOOR)
-    v_length = np.sqrt(np.sum(v * v) + SQUARED_LENGTH_FLOOR)
+    u_length = max(np.sqrt(np.sum(u * u)), shortest)
+    v_length = max(np.sqrt(np.sum(v * v)), shortest)
     return float(np.sum(u * v) / (u_length * v_length))
 
 
-def content_weighting(M: Array, k: Array, beta: float) -> Array:
+def content_weighting(M: Array, k: Array, beta: float, shortest: float = SHORTEST) -> Array:
     """Equation 5."""
-    powers = [np.exp(beta * similarity(k, row)) for row in M]
+    powers = [np.exp(beta * similarity(k, row, shortest)) for row in M]
     return np.array([power / sum(powers) for power in powers])
 
 
@@ -78,10 +78,18 @@ def sharpen(w: Array, gamma: float) -> Array:
 
 
 def address(
-    M: Array, w_previous: Array, k: Array, beta: float, g: float, s: Array, gamma: float
+    M: Array,
+    w_previous: Array,
+    k: Array,
+    beta: float,
+    g: float,
+    s: Array,
+    gamma: float,
+    shortest: float = SHORTEST,
 ) -> Array:
     """Equations 5 to 9."""
-    return sharpen(shift(interpolate(content_weighting(M, k, beta), w_previous, g), s), gamma)
+    content = content_weighting(M, k, beta, shortest)
+    return sharpen(shift(interpolate(content, w_previous, g), s), gamma)
 
 
 def read(M: Array, w: Array) -> Array:
@@ -164,6 +172,7 @@ class Machine:
                 sigmoid(gates[head][0]),
                 softmax(shifts[head]),
                 1 + softplus(sharpnesses[head][0]),
+                SHORTEST_IN_MACHINE,
             )
             for head in range(self.read_heads + self.write_heads)
         ]
