@@ -196,7 +196,14 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             self.write_heads,
         )
         weights = addressing.address(
-            state.memory, state.weights, *instructions[:5], shortest=SHORTEST_ROW
+            state.memory,
+            state.weights,
+            instructions.key,
+            instructions.strength,
+            instructions.gate,
+            instructions.shift_weights,
+            instructions.sharpness,
+            SHORTEST_ROW,
         )
         reads = read(state.memory, weights[:, : self.read_heads])
         memory = write(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -11,7 +12,7 @@ import controllers
 from ntm import NeuralTuringMachine, controller_input_output_shape
 from tasks import Task
 
-CONTROLLERS = {
+CONTROLLERS: dict[str, Callable[..., Any]] = {
     "dense": controllers.dense,
     "double_dense": controllers.double_dense,
     "lstm": controllers.lstm,

@@ -6,7 +6,6 @@ import os
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import OmegaConf
 
 
 def share() -> int:
@@ -24,4 +23,4 @@ def share() -> int:
 def _jobs_at_once() -> int:
     if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
         return 1
-    return int(OmegaConf.select(HydraConfig.get(), "launcher.n_jobs", default=1) or 1)
+    return int(HydraConfig.get().launcher.get("n_jobs") or 1)

@@ -77,11 +77,11 @@ def run(config: Any, directory: Path) -> float:
         write_json(directory / METRICS, metrics)
         events.cases(progress.step, results)
         events.hparams(_plain(config), _hparams_metrics(metrics), status, progress.step)
-        made = run_figures(task, model, evaluator, progress, results)
+        made = run_figures(task, model, _name(config), evaluator, progress, results)
         events.images(progress.step, made)
         for name, figure in made.items():
             figures.save(figure, directory / "figures" / f"{name}.png")
-    print_results(results, f"{task.name}, {model.name}, seed {config.seed}")
+    print_results(results, f"{task.name}, {_name(config)}, seed {config.seed}")
     _write_status(directory, status)
     log.info("%s: %s", status, directory)
     deciding = results.get(task.solved_case()) or next(iter(results.values()))
@@ -209,6 +209,12 @@ def _hparams_metrics(metrics: Mapping[str, Any]) -> dict[str, float | None]:
     return flat
 
 
+def _name(config: Any) -> str:
+    """The model for a person: `ntm, lstm controller`."""
+    model = config.model.name
+    return f"{model}, {config.controller.name} controller" if model == "ntm" else model
+
+
 def _status(task: Task, results: Mapping[str, Any]) -> str:
     """Whether what is left at the end solves the task, whatever it did before."""
     deciding = results.get(task.solved_case())
@@ -227,12 +233,16 @@ def _end_recorded(config: Any, directory: Path, events: TensorBoardLog) -> Itera
     except BaseException as error:
         interrupted = isinstance(error, KeyboardInterrupt)
         status = "interrupted" if interrupted else "failed"
-        reason = f"go on with resume={directory}" if interrupted else str(error)
+        reason = _how_to_go_on(config, directory) if interrupted else str(error)
         _write_status(directory, status, f"{type(error).__name__}: {reason}")
         events.hparams(_plain(config), {}, status, 0)
         # Hydra reports only the first failure of a sweep, and not in the job's own log.
         log.error("%s: %s", status, reason, exc_info=_is_bug(error))
         raise
+
+
+def _how_to_go_on(config: Any, directory: Path) -> str:
+    return f"go on with resume={directory}" if config.mode == "train" else "start it again"
 
 
 def _is_bug(error: BaseException) -> bool:

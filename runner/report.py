@@ -38,28 +38,36 @@ class Reporter:
 
 
 def run_figures(
-    task: Task, model: keras.Model, evaluator: Evaluator, progress: Progress, results: Results
+    task: Task,
+    model: keras.Model,
+    name: str,
+    evaluator: Evaluator,
+    progress: Progress,
+    results: Results,
 ) -> dict[str, Figure]:
-    """The figures of a finished run by name: what went in and out, the heads, and the curves."""
+    """The figures of a finished run: what went in and out, the heads, and the curves.
+
+    name: of the model, as titles and legends show it.
+    """
     case = task.solved_case() if task.solved_case() in evaluator.cases else evaluator.cases[0]
     batch, probabilities = evaluator.sample(case)
     length = int(batch.mask[0].sum())
     first = [np.asarray(part)[0, :length] for part in (*batch[:3], probabilities)]
     inputs, targets, weights, outputs = first
     scores = task.score(batch, probabilities)
-    title = f"{task.name}, {model.name}, {case}"
+    title = f"{task.name}, {name}, {case}"
     caption = f"{scores['bit_errors'][0]:.0f} of {scores['bits'][0]:.0f} bits wrong"
     made = {"sample": figures.sample_figure(inputs, targets, outputs, weights, title, caption)}
     if model.name == "ntm":
         made["heads"] = _heads(model, inputs, weights, title)
     made["generalisation"] = figures.generalisation_figure(
-        {model.name: {name: [r["bit_errors_per_sequence"]] for name, r in results.items()}},
+        {name: {case: [r["bit_errors_per_sequence"]] for case, r in results.items()}},
         "wrong bits a sequence",
         task.name,
-        trained=[name for name in results if _inside(task, name)],
+        trained=[case for case in results if _inside(task, case)],
     )
     if progress.history:
-        made["learning"] = _learning(model, progress, task)
+        made["learning"] = _learning(name, progress, task)
     return made
 
 
@@ -73,13 +81,13 @@ def _heads(model: keras.Model, inputs: Any, weights: Any, title: str) -> Figure:
     return figures.heads_figure(shown, title, boundaries=scored[:1].tolist())
 
 
-def _learning(model: keras.Model, progress: Progress, task: Task) -> Figure:
+def _learning(name: str, progress: Progress, task: Task) -> Figure:
     curve = (
         [point["sequences"] for point in progress.history],
         [point["loss_bits"] for point in progress.history],
     )
     return figures.curves_figure(
-        {model.name: [curve]}, "loss, bits a sequence", task.name, logarithmic=True
+        {name: [curve]}, "loss, bits a sequence", task.name, logarithmic=True
     )
 
 

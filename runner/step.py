@@ -7,7 +7,6 @@ Everything is compiled once for a padded shape; a batch of shorter sequences onl
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from runner import cores
 from runner.build import logits_model
 
 # How many steps the running mean of gradient norms remembers.
@@ -218,7 +218,7 @@ class Prediction:
 def usable_shards(batch_size: int, shards: int | None) -> int:
     """The number of equal shards: at most one a GPU or core and `shards`, dividing the batch."""
     gpus = len(tf.config.list_logical_devices("GPU"))
-    most = shards or gpus or len(os.sched_getaffinity(0))
+    most = shards or gpus or cores.share()
     return max(count for count in range(1, min(most, batch_size) + 1) if batch_size % count == 0)
 
 

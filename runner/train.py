@@ -216,7 +216,7 @@ class Training:
     def _results(self) -> dict[str, dict[str, Any]]:
         """All sequences for the case that decides, one batch for each other: they are for show."""
         few, deciding = self.evaluator.predict.batch_size, self.task.solved_case()
-        results = {}
+        results: dict[str, dict[str, Any]] = {}
         for case in self.evaluator.cases:
             results |= self.evaluator(
                 self.config.evaluate.sequences if case == deciding else few,
