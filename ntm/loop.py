@@ -6,7 +6,9 @@ inside a controller on JAX too; and a step masked before the first unmasked one 
 in the initial state, so that a sequence may be cut anywhere.
 """
 
+import keras
 from keras import ops
+from keras.src.backend import AutocastScope
 
 
 def recurrence(
@@ -55,11 +57,11 @@ class _Step:
         self.cell = cell
         self.training = training
         self.zero_output_for_mask = zero_output_for_mask
-        self.weights = [variable.value for variable in cell.trainable_variables]
+        self.weights = full_precision(cell.trainable_variables)
         self.changed: set[int] = set()
 
     def variable_values(self):
-        return [variable.value for variable in self.cell.non_trainable_variables]
+        return full_precision(self.cell.non_trainable_variables)
 
     def assign(self, values):
         for i in sorted(self.changed):
@@ -67,8 +69,8 @@ class _Step:
 
     def __call__(self, carry, now):
         (states, values), (inputs, *mask) = carry, now
-        (_, new_states), new_values = self.cell.stateless_call(
-            self.weights, values, inputs, states, training=self.training
+        new_states, new_values = stateless_step(
+            self.cell, self.weights, values, inputs, states, self.training
         )
         self.changed.update(
             i for i, (new, old) in enumerate(zip(new_values, values)) if new is not old
@@ -88,3 +90,26 @@ def _unrolled(step, carry, steps):
         carry, output = step(carry, now)
         outputs.append(output)
     return carry, ops.stack(outputs)
+
+
+def full_precision(variables):
+    """The variables' values as they are, also where Keras would cast them to half precision."""
+    with AutocastScope(None):
+        return [variable.value for variable in variables]
+
+
+def stateless_step(cell, weights, values, inputs, states, training):
+    """A step of a cell with its variables given: trainable `weights`, and other `values`.
+
+    Like `cell.stateless_call`, but both stay in full precision until they are used, so that the
+    gradients of many steps are summed in it.
+
+    Returns:
+        `(new_states, new_values)`; a value that did not change is the same object.
+    """
+    variables = [*cell.trainable_variables, *cell.non_trainable_variables]
+    with AutocastScope(None):
+        scope = keras.StatelessScope(list(zip(variables, [*weights, *values], strict=True)))
+    with scope:
+        _, new_states = cell.call(inputs, states, training=training)
+    return new_states, [scope.get_current_value(v) for v in cell.non_trainable_variables]

@@ -10,6 +10,8 @@ import math
 
 import tensorflow as tf
 
+from ntm.loop import full_precision, stateless_step
+
 
 def recurrence(
     cell,
@@ -80,8 +82,8 @@ class _Loop:
 
     def run(self, states):
         """`(outputs (T, B, units), states)`; outputs outside of start and end are zero."""
-        weights = [variable.value for variable in self.cell.trainable_variables]
-        constants = [variable.value for variable in self.cell.non_trainable_variables]
+        weights = full_precision(self.cell.trainable_variables)
+        constants = full_precision(self.cell.non_trainable_variables)
         forward = self._differentiable if self.training else self._forward
         shaped = _reshaped(states, self.cell.state_shapes)
         outputs, states, constants = forward(self.inputs, shaped, constants, weights)
@@ -91,8 +93,8 @@ class _Loop:
         return outputs, _flattened(states)
 
     def _step(self, time, inputs, states, constants, weights):
-        (_, new_states), new_constants = self.cell.stateless_call(
-            weights, constants, inputs, _flattened(states), training=self.training
+        new_states, new_constants = stateless_step(
+            self.cell, weights, constants, inputs, _flattened(states), self.training
         )
         new_states = _reshaped(new_states, self.cell.state_shapes)
         self.changed.update(

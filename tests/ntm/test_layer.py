@@ -97,12 +97,11 @@ def test_trace_is_what_the_machine_does() -> None:
     ("go_backwards", "zero_output_for_mask", "return_sequences"),
     list(itertools.product([False, True], repeat=3)),
 )
-@pytest.mark.parametrize("kind", ["dense", "lstm"])
 def test_a_masked_sequence_is_as_it_were_alone(
-    kind: str, go_backwards: bool, zero_output_for_mask: bool, return_sequences: bool
+    go_backwards: bool, zero_output_for_mask: bool, return_sequences: bool
 ) -> None:
     layer = machine(
-        kind, 2, 1, go_backwards=go_backwards, zero_output_for_mask=zero_output_for_mask,
+        "lstm", 2, 1, go_backwards=go_backwards, zero_output_for_mask=zero_output_for_mask,
         return_sequences=return_sequences, return_state=True,
     )  # fmt: skip
     inputs, mask = random_inputs(), random_mask()
@@ -117,15 +116,15 @@ def test_a_masked_sequence_is_as_it_were_alone(
 
 
 def test_padding_is_never_seen() -> None:
-    """A padded batch has the outputs, states and gradients of its sequences, whatever it holds."""
+    """Outputs, states and gradients are the same whatever the masked steps hold."""
     layer = machine("lstm", return_sequences=True, return_state=True, zero_output_for_mask=True)
     inputs = random_inputs()
     mask = np.arange(STEPS) < np.array([5, 2, 4, 0, 1])[:, None]
     results = []
-    for padding in (0.0, 1e3, np.nan):
+    for padding in (0.0, 1e3):
         padded = np.where(mask[:, :, None], inputs, np.float32(padding))
-        outputs, gradients = layer_gradients(layer, padded, mask=mask, training=False)
-        results.append([*outputs, *gradients[:1]] if np.isnan(padding) else [*outputs, *gradients])
+        outputs, gradients = layer_gradients(layer, padded, mask=mask, training=True)
+        results.append([*outputs, *gradients])
     assert_same(results[1], results[0], relative=1e-6)
 
 

@@ -1,0 +1,153 @@
+"""Machines saved, loaded in a new process that knows nothing but `ntm`, cloned and copied."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from ntm import NeuralTuringMachine
+from tests.ntm.backend import assert_same, numpy
+from tests.ntm.machines import BATCH, CONTROLLERS, INPUTS, built, machine, random_inputs, widths
+
+LOAD = """
+import sys
+import keras
+import numpy as np
+import ntm
+
+model = keras.models.load_model(sys.argv[1])
+inputs = np.load(sys.argv[2])
+outputs = model.predict(inputs, batch_size=len(inputs), verbose=0)
+np.savez(sys.argv[3], *outputs, paths=[weight.path for weight in model.weights])
+"""
+
+
+def load_elsewhere(
+    model: keras.Model, inputs: np.ndarray, folder: Path
+) -> tuple[list[np.ndarray], list[str]]:
+    """Outputs and weight paths of a model saved here and loaded in another process."""
+    model.save(folder / "model.keras")
+    np.save(folder / "inputs.npy", inputs)
+    files = [str(folder / name) for name in ("model.keras", "inputs.npy", "outputs.npz")]
+    root = Path(__file__).resolve().parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    subprocess.run([sys.executable, "-c", LOAD, *files], env=environment, cwd=folder, check=True)
+    with np.load(folder / "outputs.npz") as saved:
+        paths = saved["paths"].tolist()
+        return [saved[f"arr_{index}"] for index in range(len(saved.files) - 1)], paths
+
+
+def machines_side_by_side(kinds: list[str]) -> keras.Model:
+    """One model with a machine for each kind of controller, and one output for each machine."""
+    seen = keras.Input(batch_shape=(BATCH, None, INPUTS))
+    outputs = [built(CONTROLLERS[kind](*widths()), batch=BATCH)(seen) for kind in kinds]
+    return keras.Model(seen, outputs)
+
+
+def test_every_controller_is_loaded_in_a_new_process(tmp_path: Path) -> None:
+    model = machines_side_by_side(list(CONTROLLERS))
+    inputs = random_inputs()
+    outputs, paths = load_elsewhere(model, inputs, tmp_path)
+    assert_same(outputs, model(inputs))
+    assert paths == [weight.path for weight in model.weights]
+
+
+def test_a_model_around_the_machine_is_loaded_in_a_new_process(tmp_path: Path) -> None:
+    """Several options at once: two directions, several heads, dropout, masks, state, a stack."""
+    first = NeuralTuringMachine(
+        4,
+        n_width=7,
+        m_depth=3,
+        shift_range=4,
+        read_heads=2,
+        write_heads=2,
+        activation="tanh",
+        read_to_output=False,
+        dropout=0.3,
+        return_sequences=True,
+        name="first",
+    )
+    model = keras.Sequential(
+        [
+            keras.Input(batch_shape=(BATCH, None, INPUTS)),
+            keras.layers.Masking(),
+            keras.layers.Bidirectional(first),
+            NeuralTuringMachine(2, n_width=5, m_depth=3, stateful=True, name="second"),
+        ]
+    )
+    inputs = random_inputs()
+    inputs[1, 3:] = 0
+    rows, paths = load_elsewhere(model, inputs, tmp_path)
+    assert_same([np.array(rows)], [model(inputs)])
+    assert len(set(paths)) == len(paths)
+
+
+def test_a_copy_of_the_configuration_has_every_argument() -> None:
+    arguments = {
+        "units": 4,
+        "n_width": 7,
+        "m_depth": 3,
+        "shift_range": 4,
+        "read_heads": 2,
+        "write_heads": 3,
+        "read_to_output": False,
+        "dropout": 0.25,
+        "seed": 9,
+        "return_sequences": True,
+        "return_state": True,
+        "go_backwards": True,
+        "stateful": True,
+        "unroll": True,
+        "zero_output_for_mask": True,
+        "name": "machine",
+        "trainable": False,
+    }
+    layer = NeuralTuringMachine(**arguments, activation="tanh", dtype="mixed_bfloat16")
+    copy = NeuralTuringMachine.from_config(layer.get_config())
+    for name, value in arguments.items():
+        assert getattr(copy, name) == value, name
+    assert copy.activation is keras.activations.tanh
+    assert copy.dtype_policy == copy.cell.dtype_policy == layer.dtype_policy
+    assert copy.get_config() == layer.get_config()
+
+
+@pytest.mark.parametrize("kind", ["functional model", "stateful double LSTM", "dense"])
+def test_a_clone_has_weights_of_its_own(kind: str) -> None:
+    layer = built(CONTROLLERS[kind](*widths()), batch=BATCH)
+    model = keras.Sequential([keras.Input(batch_shape=(BATCH, None, INPUTS)), layer])
+    clone = keras.models.clone_model(model)
+    inputs = random_inputs()
+    expected = numpy(model(inputs))
+    assert np.abs(numpy(clone(inputs)) - expected).max() > 1e-3
+    clone.set_weights(model.get_weights())
+    assert_same([clone(inputs)], [expected])
+    clone.set_weights([np.zeros_like(weight) for weight in clone.get_weights()])
+    assert_same([model(inputs)], [expected])
+
+
+def test_weights_go_over_to_another_number_of_rows(tmp_path: Path) -> None:
+    small, large = machine("lstm", n_width=5), machine("lstm", n_width=9)
+    large.set_weights([np.zeros_like(weight) for weight in large.get_weights()])
+    model = keras.Sequential([keras.Input((None, INPUTS)), small])
+    other = keras.Sequential([keras.Input((None, INPUTS)), large])
+    model.save_weights(tmp_path / "rows.weights.h5")
+    other.load_weights(tmp_path / "rows.weights.h5")
+    assert_same(other.get_weights(), model.get_weights())
+    assert large.trace(random_inputs())["memory"].shape[2] == 9
+
+
+def test_a_shared_controller_stays_shared(tmp_path: Path) -> None:
+    shared = keras.layers.Dense(widths()[1], name="shared")
+    seen = keras.Input((None, INPUTS))
+    model = keras.Model(seen, [built(shared)(seen), built(shared)(seen)])
+    model.save(tmp_path / "shared.keras")
+    loaded = keras.models.load_model(tmp_path / "shared.keras")
+    inputs = random_inputs()
+    assert_same(loaded(inputs), model(inputs))
+    assert len(loaded.weights) == len(model.weights)
