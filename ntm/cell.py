@@ -78,8 +78,9 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         step reach the output directly, as drawn in the paper's figure 1, instead of through the
         next step's controller. Memory starts at a constant 1e-6, all weightings on row 0, and
         read vectors at 1e-6, so no initial value depends on N. Instructions are bounded to
-        [-20, 20] before their activations; keys pass a tanh. The similarity of
-        equation 6 divides by a length of at least 0.5.
+        [-20, 20] before their activations; keys pass a tanh; the gate is the sigmoid of its
+        instruction less 2, so that a new machine mostly keeps its heads where they are. The
+        similarity of equation 6 divides by a length of at least 0.5.
         Under a half precision policy the controller and P compute in it, the machine and its
         state in float32: half precision cannot hold a small memory or a sharp weighting.
     """

@@ -10,6 +10,10 @@ from ntm.addressing import softmax
 # carries nothing more; a bound keeps one outsized step of the optimizer from being final.
 INSTRUCTION_BOUND = 20.0
 
+# A new machine mostly keeps its heads where they are, instead of blurring them by half over all
+# rows at each step: seeds that would learn late or never learn (docs/copy.md).
+GATE_OFFSET = 2.0
+
 
 class Instructions(NamedTuple):
     """What the heads are told at one step. H is all heads, the read heads first; W the write heads.
@@ -96,7 +100,7 @@ def activate(raw):
         key=ops.tanh(raw.key),
         # Softplus: positive, and close to linear where the strength is large.
         strength=ops.softplus(raw.strength),
-        gate=ops.sigmoid(raw.gate),
+        gate=ops.sigmoid(raw.gate - GATE_OFFSET),
         shift_weights=softmax(raw.shift_weights),
         # The paper asks for gamma >= 1.
         sharpness=1.0 + ops.softplus(raw.sharpness),

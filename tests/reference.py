@@ -19,10 +19,11 @@ Array = NDArray[np.float64]
 Controller = Callable[[Array, Any], tuple[Array, Any]]
 
 # Documented departures: the cosine divides by a length of at least 1e-3, in the machine 0.5; memory
-# and read vectors start at 1e-6, instructions stay within 20.
+# and read vectors start at 1e-6, instructions stay within 20, the gate has an offset.
 SHORTEST, SHORTEST_IN_MACHINE = 1e-3, 0.5
 INITIAL_VALUE = 1e-6
 INSTRUCTION_BOUND = 20.0
+GATE_OFFSET = 2.0
 
 
 def sigmoid(x: Any) -> Any:
@@ -169,7 +170,7 @@ class Machine:
                 before.weights[head],
                 np.tanh(keys[head]),
                 softplus(strengths[head][0]),
-                sigmoid(gates[head][0]),
+                sigmoid(gates[head][0] - GATE_OFFSET),
                 softmax(shifts[head]),
                 1 + softplus(sharpnesses[head][0]),
                 SHORTEST_IN_MACHINE,

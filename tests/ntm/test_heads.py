@@ -11,7 +11,7 @@ from keras import ops
 from ntm import controller_input_output_shape
 from ntm.heads import Instructions, instruction_sizes, split
 from tests.ntm.backend import gradients, numpy
-from tests.reference import Machine, sigmoid, softmax, softplus
+from tests.reference import GATE_OFFSET, Machine, sigmoid, softmax, softplus
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_the_seeds_dense_controller_has_3100_weights() -> None:
 ACTIVATIONS: dict[str, Any] = {
     "key": np.tanh,
     "strength": softplus,
-    "gate": sigmoid,
+    "gate": lambda x: sigmoid(x - GATE_OFFSET),
     "shift_weights": softmax,
     "sharpness": lambda x: 1 + softplus(x),
     "erase": sigmoid,
