@@ -195,12 +195,14 @@ class _Loop:
         return d_inputs.stack(), d_states, d_weights
 
     def _array(self, value, size=None):
-        return tf.TensorArray(
-            value.dtype,
-            size=self.length if size is None else size,
-            element_shape=value.shape,
-            clear_after_read=False,
+        size = self.length if size is None else size
+        array = tf.TensorArray(
+            value.dtype, size=size, element_shape=value.shape, clear_after_read=False
         )
+        if value.shape.is_fully_defined():
+            return array
+        # A batch without any step would leave an array of nothing, of which no shape is known.
+        return array.unstack(tf.zeros(tf.concat([[size], tf.shape(value)], 0), value.dtype))
 
 
 def _reshaped(states, shapes):
