@@ -112,6 +112,23 @@ def built(
     return layer
 
 
+def random_machine(kind: str, unroll: bool = False) -> NeuralTuringMachine:
+    """Everything random at once, with fixed seeds, or batch normalisation alone."""
+    if kind == "dropout":
+        parts = [
+            keras.layers.LSTM(6, return_sequences=True, dropout=0.3, recurrent_dropout=0.2, seed=1),
+            keras.layers.Dropout(0.4, seed=2),
+        ]
+        arguments: dict[str, Any] = {"dropout": 0.3, "seed": 3}
+    else:
+        parts, arguments = (
+            [keras.layers.Dense(6, use_bias=False), keras.layers.BatchNormalization()],
+            {},
+        )
+    model = keras.Sequential([*parts, keras.layers.Dense(widths()[1])])
+    return built(model, unroll=unroll, return_sequences=True, return_state=True, **arguments)
+
+
 def randomise(layer: keras.layers.Layer, seed: int = 0) -> None:
     """Weights large enough that the heads do move, blur and sharpen."""
     rng = np.random.default_rng(seed)

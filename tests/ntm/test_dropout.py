@@ -11,7 +11,16 @@ from keras import layers
 
 from ntm import NeuralTuringMachine
 from tests.ntm.backend import assert_same, layer_gradients, numpy
-from tests.ntm.machines import BATCH, INPUTS, STEPS, UNITS, built, random_inputs, widths
+from tests.ntm.machines import (
+    BATCH,
+    INPUTS,
+    STEPS,
+    UNITS,
+    built,
+    random_inputs,
+    random_machine,
+    widths,
+)
 
 INPUT_DIM, OUTPUT_DIM = widths()
 RATE = 0.5
@@ -61,20 +70,6 @@ def test_a_dropout_layer_in_a_controller_draws_a_mask_for_each_step() -> None:
             assert (outputs[:, one] != outputs[:, one - 1]).any()
     assert (first != second).any()
     np.testing.assert_array_equal(numpy(layer(ones)), 1)
-
-
-def random_machine(kind: str, unroll: bool = False) -> NeuralTuringMachine:
-    """Everything random at once, with fixed seeds, or batch normalisation alone."""
-    if kind == "dropout":
-        parts = [
-            layers.LSTM(6, return_sequences=True, dropout=0.3, recurrent_dropout=0.2, seed=1),
-            layers.Dropout(0.4, seed=2),
-        ]
-        arguments: dict[str, Any] = {"dropout": 0.3, "seed": 3}
-    else:
-        parts, arguments = [layers.Dense(6, use_bias=False), layers.BatchNormalization()], {}
-    model = keras.Sequential([*parts, layers.Dense(OUTPUT_DIM)])
-    return built(model, unroll=unroll, return_sequences=True, return_state=True, **arguments)
 
 
 @pytest.mark.parametrize("kind", ["dropout", "normalisation"])
