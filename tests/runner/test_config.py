@@ -38,7 +38,7 @@ def test_the_default_is_the_copy_task_with_an_ntm(composed: Compose) -> None:
     assert chosen == {
         "task": "copy",
         "model": "ntm",
-        "controller": "double_dense",
+        "controller": "lstm",
         "optimizer": "adam",
     }
     assert checks.settle(config, []) == (config, [])
@@ -115,10 +115,10 @@ def test_the_command_line_wins_over_an_experiment_and_that_over_a_recipe(
 ) -> None:
     recipe = composed("task=copy")
     preset = composed("experiment=seed")
-    stated = composed("experiment=seed", "controller=lstm", "optimizer.learning_rate=7")
-    assert recipe.controller.name not in ("dense", "lstm")
+    stated = composed("experiment=seed", "controller=double_dense", "optimizer.learning_rate=7")
+    assert recipe.controller.name not in ("dense", "double_dense")
     assert preset.controller.name == "dense"
-    assert stated.controller.name == "lstm"
+    assert stated.controller.name == "double_dense"
     rates = {config.optimizer.learning_rate for config in (recipe, preset, stated)}
     assert len(rates) == 3
     assert stated.optimizer.learning_rate == 7
@@ -173,7 +173,7 @@ def test_what_cannot_be_used_is_refused_with_what_would_be_right(
     override: str, message: str, composed: Compose
 ) -> None:
     key, _, value = override.partition("=")
-    config = composed()
+    config = composed("controller=double_dense")
     OmegaConf.update(config, key.lstrip("+"), yaml.safe_load(value), force_add=key[0] == "+")
     with pytest.raises(ConfigError, match=re.escape(message)):
         checks.settle(config, [override])

@@ -25,6 +25,7 @@ TINY = (
     "task.max_length=3",
     "ntm.n_width=8",
     "ntm.m_depth=4",
+    "controller=double_dense",
     "controller.units=6",
     "trainer.batch_size=4",
     "trainer.evaluate_every=4",

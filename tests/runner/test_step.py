@@ -12,7 +12,13 @@ from tasks import Batch, Task
 
 from .conftest import Compose
 
-TINY = ("task.max_length=3", "ntm.n_width=8", "ntm.m_depth=4", "controller.units=6")
+TINY = (
+    "task.max_length=3",
+    "ntm.n_width=8",
+    "ntm.m_depth=4",
+    "controller=double_dense",
+    "controller.units=6",
+)
 BATCH = 4
 
 
