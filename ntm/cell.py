@@ -181,21 +181,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
 
     def call(self, inputs, states, training=False):
         state = self.unpack(states)
-        inputs = ops.cast(inputs, self.compute_dtype)
-        if training and self.dropout:
-            inputs = inputs * ops.cast(super().get_dropout_mask(inputs), inputs.dtype)
-        seen = ops.concatenate([inputs, _flat(state.reads)], axis=-1)
-        controller_output, controller_states = self.controller(
-            seen, state.controller, training=training
-        )
-        output, instructions = heads.split(
-            ops.cast(controller_output, state.memory.dtype),
-            self.units,
-            self.m_depth,
-            self.shift_range,
-            self.read_heads,
-            self.write_heads,
-        )
+        output, instructions, controller_states = self.instruct(inputs, state, training)
         weights = addressing.address(
             state.memory,
             state.weights,
@@ -216,6 +202,35 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         new = NTMState(output, memory, weights, reads, controller_states)
         packed = self.pack(new)
         return packed[0], packed
+
+    def instruct(self, inputs, state, training=False):
+        """What the controller says at one step.
+
+        Args:
+            inputs: (B, input_dim).
+            state: the `NTMState` before the step.
+            training: as in `call`.
+
+        Returns:
+            `(output, instructions, controller_states)`: (B, units) without the read vectors'
+            part, `ntm.heads.Instructions`, and the controller's new states.
+        """
+        inputs = ops.cast(inputs, self.compute_dtype)
+        if training and self.dropout:
+            inputs = inputs * ops.cast(super().get_dropout_mask(inputs), inputs.dtype)
+        seen = ops.concatenate([inputs, _flat(state.reads)], axis=-1)
+        controller_output, controller_states = self.controller(
+            seen, state.controller, training=training
+        )
+        output, instructions = heads.split(
+            ops.cast(controller_output, state.memory.dtype),
+            self.units,
+            self.m_depth,
+            self.shift_range,
+            self.read_heads,
+            self.write_heads,
+        )
+        return output, instructions, controller_states
 
     def get_initial_state(self, batch_size=None):
         """Memory and read vectors a small constant, every weighting on row 0, the rest zero."""
@@ -283,7 +298,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             "n_width": self.n_width,
             "m_depth": self.m_depth,
             "shift_range": self.shift_range,
-            "controller_model": _unbuilt(keras.saving.serialize_keras_object(model)),
+            "controller_model": _bare(keras.saving.serialize_keras_object(model)),
             "read_heads": self.read_heads,
             "write_heads": self.write_heads,
             "activation": keras.activations.serialize(self.activation),
@@ -300,11 +315,15 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         return cls(**config)
 
 
-def _unbuilt(config):
-    """A serialised layer without its build shapes, so that its weights get their path in `build`."""
+def _bare(config):
+    """A serialised layer without its build shapes, and without how it was compiled.
+
+    So `build` gives its weights their path, and the NTM's own model trains them.
+    """
     if isinstance(config, dict):
-        return {key: _unbuilt(value) for key, value in config.items() if key != "build_config"}
-    return [_unbuilt(value) for value in config] if isinstance(config, list) else config
+        left_out = ("build_config", "compile_config")
+        return {key: _bare(value) for key, value in config.items() if key not in left_out}
+    return [_bare(value) for value in config] if isinstance(config, list) else config
 
 
 def _flat(value):

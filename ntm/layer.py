@@ -101,7 +101,8 @@ class NeuralTuringMachine(keras.layers.RNN):
 
         Returns:
             A dict of NumPy arrays: `outputs` (B, T, units), `memory` (B, T, N, M) after each step,
-            `read_weights` (B, T, R, N), `write_weights` (B, T, W, N), `reads` (B, T, R, M).
+            `read_weights` (B, T, R, N), `write_weights` (B, T, W, N), `reads` (B, T, R, M) and
+            `adds` (B, T, W, M), what the write heads add.
         """
         inputs = ops.convert_to_tensor(inputs, dtype=self.compute_dtype)
         if not self.built:
@@ -109,9 +110,10 @@ class NeuralTuringMachine(keras.layers.RNN):
         states = self.get_initial_state(inputs.shape[0])
         steps = []
         for time in range(inputs.shape[1]):
+            _, instructions, _ = self.cell.instruct(inputs[:, time], self.cell.unpack(states))
             _, states = self.cell(inputs[:, time], states)
-            steps.append(self.cell.unpack(states)[:4])
-        output, memory, weights, reads = (
+            steps.append((*self.cell.unpack(states)[:4], instructions.add))
+        output, memory, weights, reads, adds = (
             ops.convert_to_numpy(ops.cast(ops.stack(part, axis=1), "float32"))
             for part in zip(*steps, strict=True)
         )
@@ -121,6 +123,7 @@ class NeuralTuringMachine(keras.layers.RNN):
             "read_weights": weights[:, :, : self.cell.read_heads],
             "write_weights": weights[:, :, self.cell.read_heads :],
             "reads": reads,
+            "adds": adds,
         }
 
     def get_config(self):
