@@ -1,0 +1,64 @@
+"""The layer's tests once more on JAX and on PyTorch, each in a process of its own."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+# All that does not name a backend.
+NEUTRAL = [
+    "test_addressing.py",
+    "test_controller.py",
+    "test_dropout.py",
+    "test_heads.py",
+    "test_layer.py",
+    "test_memory.py",
+    "test_precision.py",
+    "test_saving.py",
+    "test_seed_readme.py",
+]
+# One test of a kind, since JAX compiles for each anew.
+QUICK = [
+    "test_addressing.py",
+    "test_heads.py",
+    "test_memory.py",
+    "test_layer.py::test_outputs_and_states_are_those_of_the_equations[lstm-heads4-2-True]",
+    "test_layer.py::test_a_masked_sequence_is_as_it_were_alone[True-False-True]",
+    "test_layer.py::test_stateful_chunks_are_one_pass[lstm]",
+    "test_layer.py::test_the_cell_in_a_stock_rnn_is_the_layer[lstm-heads16-True]",
+    "test_dropout.py::test_a_dropout_layer_in_a_controller_draws_a_mask_for_each_step",
+    "test_dropout.py::test_moving_averages_follow_the_equation",
+]
+
+
+def run_on(backend: str, tests: list[str], *options: str) -> None:
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed (extra `backends`)")
+    # Most of the time would go into optimising programs that run once.
+    environment = {**os.environ, "KERAS_BACKEND": backend, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
+    result = subprocess.run(
+        [*command, *(f"tests/ntm/{test}" for test in tests)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-5000:]
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_one_test_of_a_kind_passes(backend: str) -> None:
+    run_on(backend, QUICK)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_all_tests_pass(backend: str) -> None:
+    run_on(backend, NEUTRAL, "-m", "slow or not slow")
