@@ -205,7 +205,8 @@ class Training:
         progress, trainer = self.progress, self.config.trainer
         self._log()
         results = self._results()
-        progress.evaluations.append({"step": progress.step, "results": results})
+        numbers = {case: _numbers(summary) for case, summary in results.items()}
+        progress.evaluations.append({"step": progress.step, "results": numbers})
         self.watcher.evaluated(progress.step, results)
         solved = self.task.solved(results[self.task.solved_case()])
         if solved and progress.solved_at_sequences is None:
@@ -226,3 +227,8 @@ class Training:
                 cases=[case],
             )
         return results
+
+
+def _numbers(summary: dict[str, Any]) -> dict[str, float]:
+    """A summary without the arrays that `trainer.verbose` adds."""
+    return {name: value for name, value in summary.items() if isinstance(value, float)}

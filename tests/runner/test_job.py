@@ -202,11 +202,13 @@ def test_an_interrupted_run_saves_first(
 def test_it_stops_when_solved_if_asked(
     composed: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = composed(*TINY, "trainer.steps=8", "trainer.stop_when_solved=true")
+    verbose = "trainer.verbose=true"  # Adds arrays to the results.
+    config = composed(*TINY, "trainer.steps=8", "trainer.stop_when_solved=true", verbose)
     monkeypatch.setattr(type(task_from(config)), "solved", lambda self, summary: True)
     metrics, _ = run(config, tmp_path)
     assert metrics["steps"] == 4
     assert metrics["solved_at_sequences"] == 16
+    assert len(metrics["evaluation"]["length=2"]["accuracy_by_bit"]) == 8
     assert read(tmp_path, "status.json")["status"] == "solved"
 
 
