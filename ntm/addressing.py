@@ -87,18 +87,9 @@ def shift(weights, shift_weights):
         (B, H, N).
     """
     rows = weights.shape[-1]
-    offsets = shift_offsets(shift_weights.shape[-1])
-    highest = offsets[-1]
-    # wrapped[i] is the weighting at row i - highest, so a slice is a rotation.
-    parts = [weights[..., rows - highest :]] if highest else []
-    parts.append(weights)
-    if offsets[0]:
-        parts.append(weights[..., : -offsets[0]])
-    wrapped = ops.concatenate(parts, axis=-1) if len(parts) > 1 else weights
     return sum(
-        spread(shift_weights[..., j : j + 1], rows)
-        * wrapped[..., highest - offset : highest - offset + rows]
-        for j, offset in enumerate(offsets)
+        spread(shift_weights[..., j : j + 1], rows) * ops.roll(weights, offset, axis=-1)
+        for j, offset in enumerate(shift_offsets(shift_weights.shape[-1]))
     )
 
 
@@ -118,9 +109,7 @@ def sharpen(weights, sharpness):
     return softmax(spread(sharpness, weights.shape[-1]) * ops.log(weights + WEIGHT_FLOOR))
 
 
-def address(
-    memory, previous, key, strength, gate, shift_weights, sharpness, shortest=SHORTEST
-):
+def address(memory, previous, key, strength, gate, shift_weights, sharpness, shortest=SHORTEST):
     """The whole chain, equations 5 to 9: content, gate, shift, sharpness.
 
     Args:

@@ -1,5 +1,6 @@
 """The controller's output, split and activated in one place into what the heads understand."""
 
+import itertools
 from typing import Any, NamedTuple
 
 from keras import ops
@@ -84,13 +85,17 @@ def split(controller_output, output_dim, m_depth, shift_range, read_heads, write
         `(output, Instructions)`, output (B, output_dim) still linear.
     """
     sizes = instruction_sizes(m_depth, shift_range, read_heads, write_heads)
-    bounded = ops.clip(controller_output, -INSTRUCTION_BOUND, INSTRUCTION_BOUND)
-    fields, start = [], output_dim
-    for size, heads in zip(sizes, (*[read_heads + write_heads] * 5, write_heads, write_heads)):
-        field = bounded[:, start : start + size]
-        fields.append(ops.reshape(field, (-1, heads, size // heads)))
-        start += size
-    return controller_output[:, :output_dim], activate(Instructions(*fields))
+    ends = list(itertools.accumulate(sizes, initial=output_dim))
+    # Split, not sliced: the gradient is then one concatenation.
+    output, *fields = ops.split(controller_output, ends[:-1], axis=-1)
+    counts = (*[read_heads + write_heads] * 5, write_heads, write_heads)
+    fields = [
+        ops.reshape(
+            ops.clip(field, -INSTRUCTION_BOUND, INSTRUCTION_BOUND), (-1, count, size // count)
+        )
+        for field, size, count in zip(fields, sizes, counts, strict=True)
+    ]
+    return output, activate(Instructions(*fields))
 
 
 def activate(raw):
