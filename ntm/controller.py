@@ -105,7 +105,7 @@ class Controller(keras.layers.Layer):
         return [cell for cell, _ in self._cells_with_dropout()]
 
     def _cells_with_dropout(self):
-        for stage, dim in zip(self.stages, self.stage_input_dims):
+        for stage, dim in zip(self.stages, self.stage_input_dims, strict=True):
             for cell in getattr(stage, "cells", [stage]):
                 if isinstance(cell, DropoutRNNCell):
                     yield cell, dim

@@ -53,7 +53,13 @@ def instruction_sizes(m_depth, shift_range, read_heads, write_heads):
 
 
 def controller_input_output_shape(
-    input_dim, output_dim, m_depth, n_slots, shift_range, read_heads, write_heads
+    input_dim,
+    output_dim,
+    m_depth,
+    n_slots,  # noqa: ARG001
+    shift_range,
+    read_heads,
+    write_heads,
 ):
     """The widths a controller must have.
 
@@ -80,6 +86,11 @@ def split(controller_output, output_dim, m_depth, shift_range, read_heads, write
 
     Args:
         controller_output: (B, controller_output_dim), linear.
+        output_dim: the NTM's `units`.
+        m_depth: M, the width of a memory row.
+        shift_range: S, the allowed shifts.
+        read_heads: R.
+        write_heads: W.
 
     Returns:
         `(output, Instructions)`, output (B, output_dim) still linear.

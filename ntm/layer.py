@@ -90,7 +90,7 @@ class NeuralTuringMachine(keras.layers.RNN):
         """Back to the initial memory and weightings (Keras would write zeros)."""
         if self.states is not None:
             initial = self.get_initial_state(self.states[0].shape[0])
-            for variable, value in zip(self.states, initial):
+            for variable, value in zip(self.states, initial, strict=True):
                 variable.assign(value)
 
     def trace(self, inputs):

@@ -73,11 +73,13 @@ class _Step:
             self.cell, self.weights, values, inputs, states, self.training
         )
         self.changed.update(
-            i for i, (new, old) in enumerate(zip(new_values, values)) if new is not old
+            i for i, (new, old) in enumerate(zip(new_values, values, strict=True)) if new is not old
         )
         if not mask:
             return (list(new_states), new_values), new_states[0]
-        new_states = [ops.where(mask[0], new, old) for new, old in zip(new_states, states)]
+        new_states = [
+            ops.where(mask[0], new, old) for new, old in zip(new_states, states, strict=True)
+        ]
         output = new_states[0]
         if self.zero_output_for_mask:
             output = ops.where(mask[0], output, ops.zeros_like(output))
@@ -86,7 +88,7 @@ class _Step:
 
 def _unrolled(step, carry, steps):
     outputs = []
-    for now in zip(*(ops.unstack(part, axis=0) for part in steps)):
+    for now in zip(*(ops.unstack(part, axis=0) for part in steps), strict=True):
         carry, output = step(carry, now)
         outputs.append(output)
     return carry, ops.stack(outputs)
