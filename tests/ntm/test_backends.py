@@ -6,6 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,28 +38,50 @@ QUICK = [
 ]
 
 
-def run_on(backend: str, tests: list[str], *options: str) -> None:
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed (extra `backends`)")
+def start(backend: str, tests: list[str], *options: str) -> subprocess.Popen[str]:
     # Most of the time would go into optimising programs that run once.
     environment = {**os.environ, "KERAS_BACKEND": backend, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
-    result = subprocess.run(
+    return subprocess.Popen(
         [*command, *(f"tests/ntm/{test}" for test in tests)],
         cwd=ROOT,
         env=environment,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
     )
-    assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-5000:]
+
+
+def assert_passes(run: subprocess.Popen[str]) -> None:
+    output, _ = run.communicate()
+    assert run.returncode == 0, output[-5000:]
+
+
+def installed() -> list[str]:
+    return [name for name in ("jax", "torch") if importlib.util.find_spec(name)]
+
+
+@pytest.fixture(scope="module")
+def quick_runs() -> Iterator[dict[str, subprocess.Popen[str]]]:
+    """All backends at once, one core each."""
+    runs = {backend: start(backend, QUICK) for backend in installed()}
+    yield runs
+    for run in runs.values():
+        run.kill()
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_one_test_of_a_kind_passes(backend: str) -> None:
-    run_on(backend, QUICK)
+def test_one_test_of_a_kind_passes(
+    backend: str, quick_runs: dict[str, subprocess.Popen[str]]
+) -> None:
+    if backend not in quick_runs:
+        pytest.skip(f"{backend} is not installed (extra `backends`)")
+    assert_passes(quick_runs[backend])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_all_tests_pass(backend: str) -> None:
-    run_on(backend, NEUTRAL, "-m", "slow or not slow")
+    if backend not in installed():
+        pytest.skip(f"{backend} is not installed (extra `backends`)")
+    assert_passes(start(backend, NEUTRAL, "-m", "slow or not slow"))

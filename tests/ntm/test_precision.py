@@ -57,7 +57,7 @@ def test_gradients_are_summed_over_time_in_full_precision() -> None:
         return_sequences=True,
     )
     kernel, bias = (np.zeros_like(weight) for weight in layer.get_weights())
-    counts = np.array([1, 1, 1, 1, 256], "float32")[None, :, None]
+    counts = np.array([1, 1, 1, 256], "float32")[None, :, None]
 
     def counted(bias: Any) -> Any:
         weights = [ops.convert_to_tensor(kernel), bias]
@@ -66,10 +66,12 @@ def test_gradients_are_summed_over_time_in_full_precision() -> None:
 
     (_,), (gradient,) = gradients(counted, bias)
     (cotangent,) = cotangents([np.zeros(())])
-    np.testing.assert_allclose(gradient[:UNITS] / cotangent, 260, rtol=0.006)
+    np.testing.assert_allclose(gradient[:UNITS] / cotangent, 259, rtol=0.006)
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize(
+    "policy", [pytest.param("mixed_bfloat16", marks=pytest.mark.slow), "mixed_float16"]
+)
 def test_training_steps_are_finite(policy: str) -> None:
     model = keras.Sequential([keras.Input((None, INPUTS)), machine("lstm", dtype=policy)])
     model.compile(keras.optimizers.Adam(0.01), "mse")

@@ -67,11 +67,14 @@ def everything() -> keras.Model:
 
 def test_a_new_process_loads_every_machine(tmp_path: Path) -> None:
     model = everything()
-    inputs = random_inputs()
-    inputs[1, 3:] = 0
+    inputs = random_inputs(steps=2)
+    inputs[1, 1:] = 0
     outputs, paths = load_elsewhere(model, inputs, tmp_path)
     assert_same(outputs, model(inputs))
-    assert paths == [weight.path for weight in model.weights]
+    assert len(set(paths)) == len(paths)
+    # Keras leaves out the name of a `Bidirectional` in the paths of a loaded one.
+    originals = [weight.path for weight in model.weights]
+    assert all(one.endswith(other) for one, other in zip(originals, paths, strict=True))
 
 
 def test_a_copy_of_the_configuration_has_every_argument() -> None:
