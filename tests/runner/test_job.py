@@ -27,6 +27,7 @@ TINY = (
     "ntm.m_depth=4",
     "controller=double_dense",
     "controller.units=6",
+    "optimizer.schedule=constant",  # A falling rate depends on trainer.steps.
     "trainer.batch_size=4",
     "trainer.evaluate_every=4",
     "trainer.checkpoint_every=3",
