@@ -122,6 +122,7 @@ class State:
     reads: list[Array]
     controller: Any
     output: Array
+    adds: list[Array] = field(default_factory=list)
 
 
 @dataclass
@@ -137,7 +138,6 @@ class Machine:
     write_heads: int
     projection: Array | None = None
     controller_state: Any = None
-    seen: list[State] = field(default_factory=list)
 
     def initial_state(self) -> State:
         first_row = np.zeros(self.n_width)
@@ -186,7 +186,7 @@ class Machine:
         )
         if self.projection is not None:
             output = output + np.concatenate(reads) @ self.projection
-        return State(memory, weights, reads, controller_state, output)
+        return State(memory, weights, reads, controller_state, output, adds)
 
     def split(self, raw: Array) -> list[Any]:
         """The output, then each kind of instruction for all heads, the read heads first."""

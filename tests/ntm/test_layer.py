@@ -89,6 +89,7 @@ def test_trace_is_what_the_machine_does() -> None:
                 "read_weights": read_weights,
                 "write_weights": write_weights,
                 "reads": np.array(state.reads),
+                "adds": np.array(state.adds),
             }
             assert_same([traced[name][row, time] for name in expected], list(expected.values()))
 
@@ -128,16 +129,20 @@ def test_padding_is_never_seen() -> None:
     assert_same(results[1], results[0], relative=1e-6)
 
 
-def test_a_batch_without_any_step_changes_nothing() -> None:
+def test_masked_steps_before_the_first_repeat_the_output_of_the_initial_state() -> None:
+    """Also where the whole batch begins later, or has no step at all, which changes nothing."""
     layer = machine("lstm", return_sequences=True, return_state=True)
-    initial = [np.random.default_rng(1).normal(size=(BATCH, size)) for size in layer.state_size]
-    mask = np.zeros((BATCH, STEPS), bool)
-    for training in (False, True):
-        outputs, *states = layer(
-            random_inputs(), initial_state=initial, mask=mask, training=training
-        )
-        assert_same(states, initial)
-        assert_same([outputs], [np.repeat(initial[0][:, None], STEPS, axis=1)])
+    rng = np.random.default_rng(1)
+    initial = [rng.uniform(size=(BATCH, size)) for size in layer.state_size]
+    for begin in (2, STEPS):
+        mask = np.arange(STEPS) >= np.full((BATCH, 1), begin)
+        for training in (False, True):
+            outputs, *states = layer(
+                random_inputs(), initial_state=initial, mask=mask, training=training
+            )
+            expected = np.repeat(initial[0][:, None], begin, axis=1)
+            assert_same([outputs[:, :begin]], [expected])
+    assert_same(states, initial)
 
 
 @pytest.mark.parametrize("kind", ["dense", "lstm"])
