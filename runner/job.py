@@ -100,6 +100,8 @@ def _training(
         clip_norm=trainer.clip_norm,
         clip_factor=trainer.clip_factor,
         average=trainer.average,
+        weight_noise=trainer.weight_noise,
+        seed=config.seed,
     )
     return Training(config, task, step, evaluator, directory)
 

@@ -45,6 +45,7 @@ class Trainer:
     clip_norm: float | None
     average: float | None
     clip_factor: float | None
+    weight_noise: float | None
     verbose: bool
 
 

@@ -49,6 +49,10 @@ class TrainingStep:
             no such bound. Once a task is learned its gradients are small, and so is what Adam
             divides by: a burst that an absolute bound lets through would undo everything.
         average: decay of the running average of the weights, None for none.
+        weight_noise: standard deviation of the normal noise that is added to the weights for each
+            gradient (Graves 2011, "Practical Variational Inference for Neural Networks"), None
+            for none.
+        seed: of that noise.
     """
 
     def __init__(
@@ -60,12 +64,16 @@ class TrainingStep:
         clip_norm: float | None = None,
         clip_factor: float | None = None,
         average: float | None = None,
+        weight_noise: float | None = None,
+        seed: int = 0,
     ) -> None:
         self.model = logits_model(model)
         self.optimizer = optimizer
         self.clip_norm = clip_norm
         self.clip_factor = clip_factor
         self.average = average
+        self.weight_noise = weight_noise
+        self.seed = seed
         self.shards = usable_shards(batch_size, shards)
         optimizer.build(model.trainable_variables)
         self.averages = [
@@ -100,6 +108,7 @@ class TrainingStep:
 
     def _run(self, inputs: Any, targets: Any, weights: Any, mask: Any) -> StepResult:
         trainable, constants = _values(self.model)
+        trainable = self._noisy(trainable)
         sums, gradients, constants = _in_shards(
             lambda *shard: self.gradients(trainable, constants, *shard),
             (inputs, targets, weights, mask),
@@ -111,6 +120,19 @@ class TrainingStep:
             variable.assign(value)
         sequences = tf.cast(tf.shape(inputs)[0], tf.float32)
         return StepResult(loss / sequences / tf.math.log(2.0), errors / sequences, norm, skipped)
+
+    def _noisy(self, weights: list[Any]) -> list[Any]:
+        """The weights at which the gradient is taken: the same for all shards of a batch."""
+        if self.weight_noise is None:
+            return weights
+        step = tf.cast(self.optimizer.iterations.value, tf.int32)
+        seed = tf.stack([self.seed, step])
+        sizes = [weight.shape.num_elements() for weight in weights]
+        noise = self.weight_noise * tf.random.stateless_normal([sum(sizes)], seed)
+        return [
+            weight + tf.reshape(part, weight.shape)
+            for weight, part in zip(weights, tf.split(noise, sizes), strict=True)
+        ]
 
     def _gradients(
         self,

@@ -49,24 +49,26 @@ def test_the_machine_is_kept_in_float32(policy: str) -> None:
 
 
 def test_gradients_are_summed_over_time_in_full_precision() -> None:
-    """Of a bias that every step adds: half precision would not count a 1 beside a 256."""
+    """Of a bias that every step adds: half precision would not see a 0.4 beside a 256."""
     layer = built(
         layers.Dense(widths()[1]),
         dtype="mixed_bfloat16",
         read_to_output=False,
         return_sequences=True,
     )
+    # A call of the model, not of the layer alone, is what casts the weights.
+    model = keras.Sequential([keras.Input((None, INPUTS)), layer])
     kernel, bias = (np.zeros_like(weight) for weight in layer.get_weights())
-    counts = np.array([1, 1, 1, 256], "float32")[None, :, None]
+    counts = np.array([0.4] * 11 + [256], "float32")[None, :, None]
 
     def counted(bias: Any) -> Any:
         weights = [ops.convert_to_tensor(kernel), bias]
-        outputs, _ = layer.stateless_call(weights, [], random_inputs(batch=1), training=True)
+        outputs, _ = model.stateless_call(weights, [], random_inputs(1, 12), training=True)
         return ops.sum(ops.cast(outputs, "float32") * ops.convert_to_tensor(counts))
 
     (_,), (gradient,) = gradients(counted, bias)
     (cotangent,) = cotangents([np.zeros(())])
-    np.testing.assert_allclose(gradient[:UNITS] / cotangent, 259, rtol=0.006)
+    np.testing.assert_allclose(gradient[:UNITS] / cotangent, counts.sum(), rtol=0.006)
 
 
 @pytest.mark.parametrize(
