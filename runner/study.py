@@ -59,7 +59,7 @@ class Seed(NamedTuple):
 class Study:
     """Seeds under labels.
 
-    tasks: the task of each label, with the training ranges of its runs.
+    tasks: the task of each label with a run that was started, with its training ranges.
     cases: all that any run was evaluated on, shortest first.
     """
 
@@ -94,7 +94,10 @@ def read(arguments: Sequence[str]) -> Study:
             seeds.setdefault(label or _own_label(seed, folder), []).append(seed)
     for label, members in seeds.items():
         _check_same(label, members)
-    tasks = {label: _task(label, members) for label, members in seeds.items()}
+    found_tasks = {label: _task(members) for label, members in seeds.items()}
+    tasks = {label: task for label, task in found_tasks.items() if task}
+    if not tasks:
+        raise ConfigError(f"no run in {', '.join(arguments)} was started: none has .hydra/.")
     _check_one_task(tasks)
     task = next(iter(tasks.values()))
     found = {case for members in seeds.values() for seed in members for case in seed.cases}
@@ -137,6 +140,8 @@ def _seed(folder: Path, run: sweep.Run) -> Seed:
 
 
 def _own_label(seed: Seed, folder: Path) -> str:
+    if not seed.run.config:
+        return str(seed.folder)
     stated = [f"{key}={value}" for key, value in seed.run.group if key not in NO_MATTER]
     return ", ".join(stated) or folder.name
 
@@ -164,7 +169,8 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield f"{prefix}{key}", value
 
 
-def _task(label: str, members: Sequence[Seed]) -> Task:
+def _task(members: Sequence[Seed]) -> Task | None:
+    """The task of the runs, None if none was started."""
     for seed in members:
         if seed.run.config:
             try:
@@ -173,7 +179,7 @@ def _task(label: str, members: Sequence[Seed]) -> Task:
                 raise ConfigError(
                     f"{seed.folder} was not made by this version of the project ({error})."
                 ) from None
-    raise ConfigError(f"no run under {label!r} was started: {members[0].folder} has no .hydra/.")
+    return None
 
 
 def _check_one_task(tasks: Mapping[str, Task]) -> None:
