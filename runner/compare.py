@@ -70,7 +70,8 @@ def _learning(study: Study, histories: dict[str, Any], curve: str) -> Any:
     from runner import figures
 
     optimum = _optimum(study) if curve == "loss" else None
-    longest = max(sequences[-1] for curves in histories.values() for sequences, _ in curves)
+    ends = [{sequences[-1] for sequences, _ in curves} for curves in histories.values()]
+    early = "a run that ended early keeps its last value"
     return figures.curves_figure(
         histories,
         CURVES[curve].words,
@@ -78,7 +79,10 @@ def _learning(study: Study, histories: dict[str, Any], curve: str) -> Any:
         reference={} if optimum is None else {f"optimal estimator, {optimum:.1f}": optimum},
         logarithmic=optimum is None,
         limits=None if optimum is None else (0.98 * optimum, 1.2 * optimum),
-        note=f"point: mean of {longest / POINTS:,.0f} training sequences",
+        notes=[
+            f"point: mean over a {POINTS}th of the training",
+            early if any(len(end) > 1 for end in ends) else "",
+        ],
     )
 
 

@@ -154,7 +154,7 @@ def curves_figure(
     reference: Mapping[str, float] | None = None,
     logarithmic: bool = False,
     limits: tuple[float, float] | None = None,
-    note: str = "",
+    notes: Sequence[str] = (),
 ) -> Figure:
     """Learning curves: a thin line a seed, their median as a thick one, the middle half as a band.
 
@@ -168,7 +168,7 @@ def curves_figure(
         reference: values to compare with, as dashed lines under their names.
         logarithmic: draw the value on a logarithmic axis, linear near zero.
         limits: the lowest and the highest value to show, for curves that come from far above.
-        note: what a point is, for the caption.
+        notes: what else to say in the caption, such as what a point is.
     """
     figure = _figure(10, 6)
     axis = figure.subplots()
@@ -198,13 +198,13 @@ def curves_figure(
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1000:g}"))
     several = any(len(curves) > 1 for curves in histories.values())
     _legend(axis, above=several)
-    notes = [
+    said = [
         "thick line: median over seeds; band: middle half" if several else "",
-        note,
+        *notes,
         "higher values are left out" if limits else "",
         _scale_note(logarithmic),
     ]
-    return _finish(figure, title, _join(notes, 88))
+    return _finish(figure, title, _join(said, 88))
 
 
 def generalisation_figure(

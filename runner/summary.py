@@ -69,14 +69,13 @@ def _run_rows(study: Study) -> list[list[Any]]:
     ]
     for label, seeds in study.seeds.items():
         solved = [_number(seed.metric("solved_at_sequences"), math.inf) for seed in seeds]
-        ended = sum(seed.run.status == "solved" for seed in seeds)
         seconds = [seed.metric("seconds") for seed in seeds if seed.metric("seconds") is not None]
         rows.append(
             [
                 label,
                 len(seeds),
                 f"{sum(map(math.isfinite, solved))} of {len(seeds)}",
-                f"{ended} of {len(seeds)}",
+                _ended_solved(study, label),
                 _sequences(statistics.median(solved)),
                 _sequences(max(solved)),
                 _seconds(statistics.median(seconds)) if seconds else None,
@@ -85,6 +84,15 @@ def _run_rows(study: Study) -> list[list[Any]]:
             ]
         )
     return rows
+
+
+def _ended_solved(study: Study, label: str) -> str | None:
+    """How many ended solved; None if no run was evaluated on the case that would tell."""
+    seeds, task = study.seeds[label], study.tasks.get(label)
+    evaluated = [seed for seed in seeds if seed.cases]
+    if task and evaluated and not any(task.solved_case() in seed.cases for seed in evaluated):
+        return None
+    return f"{sum(seed.run.status == 'solved' for seed in seeds)} of {len(seeds)}"
 
 
 def _case_rows(study: Study, bound: float) -> list[list[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -140,6 +141,8 @@ def test_the_figures_draw_every_seed_under_its_label(sweep: Path, drawn: dict[st
     (axis,) = drawn["learning"].axes
     legend = [text.get_text() for text in axis.get_legend().get_texts()]
     assert legend == ["controller=lstm (3 seeds)", "controller=double_dense (2 seeds)"]
+    assert axis.get_yscale() == "symlog"
+    assert "ended early" not in drawn["learning"].get_supxlabel()
     median = axis.lines[3]  # of three seeds: 100 / n + 1, in windows of two points
     assert list(median.get_xdata()) == [20.0 * n for n in range(1, 61)]
     expected = [(100 / (2 * n - 1) + 100 / (2 * n)) / 2 + 1 for n in range(1, 61)]
@@ -158,6 +161,14 @@ def test_the_curves_can_be_those_of_wrong_bits(sweep: Path, drawn: dict[str, Fig
     assert axis.lines[3].get_ydata()[0] == (50 + 25) / 2
 
 
+def test_a_curve_that_ends_early_is_mentioned(sweep: Path, drawn: dict[str, Figure]) -> None:
+    path = sweep / "2/history.json"
+    history = json.loads(path.read_text())
+    write_json(path, {"training": history["training"][:50]})
+    compare.main([str(sweep)])
+    assert "a run that ended early keeps its last value" in drawn["learning"].get_supxlabel()
+
+
 def test_ngrams_are_drawn_beside_the_optimal_estimator(
     composed: Compose, tmp_path: Path, drawn: dict[str, Figure], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -170,6 +181,7 @@ def test_ngrams_are_drawn_beside_the_optimal_estimator(
     (axis,) = drawn["learning"].axes
     (level,) = (line for line in axis.lines if "optimal" in str(line.get_label()))
     assert set(level.get_ydata()) == {133.0}
+    assert axis.get_yscale() == "linear"
     assert axis.get_ylim()[0] < 133 < axis.get_ylim()[1] < 200
     cells = table(capsys.readouterr().out, "ngrams: cases")
     excess_bits = ["bits above the optimum", "1", "1.5", "", "1 of 2"]
@@ -189,10 +201,15 @@ def test_repeat_copy_tells_the_content_from_the_marker(
     assert {"generalisation_content_errors", "generalisation_marker_errors"} < set(drawn)
 
 
-def test_an_evaluation_has_no_learning_curve(sweep: Path, drawn: dict[str, Figure]) -> None:
+def test_an_evaluation_at_other_sizes_has_no_curve_and_no_verdict(
+    sweep: Path, drawn: dict[str, Figure], capsys: pytest.CaptureFixture[str]
+) -> None:
+    config: Any = OmegaConf.load(sweep / "0/.hydra/config.yaml")
+    leave(sweep / "0", config, {"length=120": 0.5}, 12000, "finished")
     (sweep / "0/history.json").unlink()
-    compare.main([str(sweep / "0")])
+    text = printed(capsys, sweep / "0")
     assert set(drawn) == {"generalisation"}
+    assert table(text, "copy: runs")[0][2:5] == ["1 of 1", "", "12,000"]
 
 
 def test_a_run_that_was_killed_or_never_began_is_named(

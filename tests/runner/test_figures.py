@@ -220,15 +220,18 @@ def test_a_single_curve_has_neither_band_nor_thin_line() -> None:
 
 def test_curves_from_far_above_show_what_lies_within_the_limits() -> None:
     curves = {"lstm": [([0, 10], [200.0, 134.0])]}
-    figure = figures.curves_figure(curves, "loss", "ngrams", limits=(130, 160), note="a note")
+    figure = figures.curves_figure(curves, "loss", "ngrams", limits=(130, 160), notes=["a note"])
     assert figure.axes[0].get_ylim() == (130, 160)
     assert caption(figure) == "a note; higher values are left out"
 
 
 def test_no_caption_is_wider_than_its_figure() -> None:
     curves = {"lstm": [([0, 10], [8.0, 4.0]), ([0, 10], [8.0, 2.0])]}
-    note = "point: mean of 1,234 training sequences"
-    learning = figures.curves_figure(curves, "loss", "copy", logarithmic=True, note=note)
+    notes = [
+        "point: mean over a 60th of the training",
+        "a run that ended early keeps its last value",
+    ]
+    learning = figures.curves_figure(curves, "loss", "copy", logarithmic=True, notes=notes)
     cases = {"length=5": [1.0, 2.0]}
     general = figures.generalisation_figure({"lstm": cases}, "bits", "copy", trained=["length=5"])
     for figure in (learning, general):
