@@ -8,6 +8,7 @@ colours stay apart for the colour-blind, each with a marker of its own.
 
 import io
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ NOT_SCORED = "#A9C4DE"
 ERROR = "#D55E00"
 TITLE_SIZE, LABEL_SIZE, TICK_SIZE = 16, 13, 11
 DPI = 100
+MOST_VECTORS = 4  # heads of a kind whose add and read vectors are drawn
 LINEAR_BELOW = 0.1  # logarithmic axes of errors, which are often exactly zero
 
 Curve = tuple[Sequence[float], Sequence[float]]  # (sequences seen, value)
@@ -83,8 +85,8 @@ def heads_figure(
 
     Writing is on the left under the inputs, reading on the right under the outputs, one row of
     panels a head. All weightings show the same memory rows, see `row_window`. The add and read
-    vectors are drawn when given for one head of each kind; with more heads they would leave no
-    room for the weightings.
+    vectors are drawn above them when given, for up to four heads of a kind; with more they would
+    leave no room for the weightings.
 
     Args:
         trace: `inputs` (T, input_dim), `outputs` (T, output_dim), `write_weights` (T, W, N),
@@ -95,29 +97,29 @@ def heads_figure(
     """
     writes, reads = trace["write_weights"], trace["read_weights"]
     rows = row_window((writes, reads), threshold)
-    left = [("inputs", trace["inputs"]), *_vectors(trace, "adds")]
-    right = [("outputs", trace["outputs"]), *_vectors(trace, "reads")]
+    left, right = [("inputs", trace["inputs"])], [("outputs", trace["outputs"])]
     heads = max(writes.shape[1], reads.shape[1])
-    heights = [
-        _panel_height(max(one.shape[1], other.shape[1]))
-        for (_, one), (_, other) in zip(left, right, strict=True)
-    ]
+    if heads <= MOST_VECTORS and {"adds", "reads"} <= trace.keys():
+        left += _vectors("adds", trace["adds"])
+        right += _vectors("reads", trace["reads"])
+    above = max(len(left), len(right))
+    heights = _vector_heights(left, right, heads)
     heights += [_weighting_height(len(rows), heads)] * heads
     figure = _figure(min(16.0, 2 * _width_for(len(writes)) - 2.5), sum(heights) + 2.0)
     grid = figure.subplots(len(heights), 2, sharex=True, height_ratios=heights, squeeze=False)
-    _vector_panels(grid[: len(left), 0], left)
-    _vector_panels(grid[: len(right), 1], right)
+    _vector_panels(grid[:above, 0], left)
+    _vector_panels(grid[:above, 1], right)
     peak = max(threshold, float(writes.max()), float(reads.max()))
-    drawn = _weighting_panels(grid[len(left) :, 0], writes, rows, "write", threshold, peak)
+    drawn = _weighting_panels(grid[above:, 0], writes, rows, "write", threshold, peak)
     _weighting_panels(grid[len(right) :, 1], reads, rows, "read", threshold, peak)
     for axis in grid.flat:
         for step in boundaries:
             axis.axvline(step - 0.5, color=PALETTE[5], linewidth=1.2, linestyle="--")
-    bar = figure.colorbar(drawn, ax=grid[len(left) :, :], pad=0.01, fraction=0.02, aspect=30)
+    bar = figure.colorbar(drawn, ax=grid[above:, :], pad=0.01, fraction=0.02, aspect=30)
     bar.set_label("weight", fontsize=LABEL_SIZE)
     bar.ax.tick_params(labelsize=TICK_SIZE)
     caption = _rows_caption(rows, writes.shape[2])
-    if len(left) > 1:
+    if above > 1:
         caption += "; adds and reads: black lowest, white highest"
     return _finish(figure, title, caption)
 
@@ -151,8 +153,10 @@ def curves_figure(
     title: str,
     reference: Mapping[str, float] | None = None,
     logarithmic: bool = False,
+    limits: tuple[float, float] | None = None,
+    notes: Sequence[str] = (),
 ) -> Figure:
-    """Learning curves over seeds: the median as a line, the smallest to the largest as a band.
+    """Learning curves: a thin line a seed, their median as a thick one, the middle half as a band.
 
     A run that ended early, because it was solved or it failed, keeps its last value, so that the
     median is always over all seeds.
@@ -163,6 +167,8 @@ def curves_figure(
         title: the task.
         reference: values to compare with, as dashed lines under their names.
         logarithmic: draw the value on a logarithmic axis, linear near zero.
+        limits: the lowest and the highest value to show, for curves that come from far above.
+        notes: what else to say in the caption, such as what a point is.
     """
     figure = _figure(10, 6)
     axis = figure.subplots()
@@ -171,7 +177,10 @@ def curves_figure(
         colour, marker = PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)]
         seeds = f"{len(curves)} seed" + "s" * (len(curves) != 1)
         every = max(1, len(grid) // 12)
-        axis.fill_between(grid, values.min(0), values.max(0), color=colour, alpha=0.18, linewidth=0)
+        if len(values) > 1:
+            low, high = np.quantile(values, (0.25, 0.75), axis=0)
+            axis.fill_between(grid, low, high, color=colour, alpha=0.2, linewidth=0)
+            axis.plot(grid, values.T, color=colour, alpha=0.4, linewidth=0.8)
         axis.plot(
             grid,
             np.median(values, axis=0),
@@ -183,15 +192,19 @@ def curves_figure(
         )
     _references(axis, reference or {})
     _value_axis(axis, ylabel, logarithmic)
+    if limits:
+        axis.set_ylim(*limits)
     axis.set_xlabel("sequences seen, thousands", fontsize=LABEL_SIZE)
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1000:g}"))
-    _legend(axis)
     several = any(len(curves) > 1 for curves in histories.values())
-    notes = [
-        "line: median over seeds; band: smallest to largest" if several else "",
+    _legend(axis, above=several)
+    said = [
+        "thick line: median over seeds; band: middle half" if several else "",
+        *notes,
+        "higher values are left out" if limits else "",
         _scale_note(logarithmic),
     ]
-    return _finish(figure, title, _join(notes))
+    return _finish(figure, title, _join(said, 88))
 
 
 def generalisation_figure(
@@ -200,7 +213,7 @@ def generalisation_figure(
     title: str,
     trained: Sequence[str] = (),
 ) -> Figure:
-    """A value by case: a point a seed, a line through the medians.
+    """A value by case: a point a seed, side by side and in order, a line through the medians.
 
     Args:
         results: for each label, for each case, one value a seed.
@@ -209,25 +222,28 @@ def generalisation_figure(
         trained: the cases inside the training range, drawn on a shaded ground.
     """
     cases = list(dict.fromkeys(case for by_case in results.values() for case in by_case))
-    figure = _figure(max(8.0, 1.3 * len(cases) + 2), 6)
+    width = max(8.0, (0.9 + 0.4 * len(results)) * len(cases) + 2)
+    figure = _figure(min(width, 16.0), 6)
     axis = figure.subplots()
+    slot = min(0.8 / max(1, len(results)), 0.6)
     for index, (label, by_case) in enumerate(results.items()):
-        offset = 0.12 * (index - (len(results) - 1) / 2)
-        _case_points(axis, index, label, offset, [by_case.get(case, ()) for case in cases])
+        offset = slot * (index - (len(results) - 1) / 2)
+        values = [by_case.get(case, ()) for case in cases]
+        _case_points(axis, index, label, offset, 0.7 * slot, values)
     for position, case in enumerate(cases):
         if case in trained:
             axis.axvspan(position - 0.5, position + 0.5, color="#E8E8E8", zorder=0, linewidth=0)
     axis.set_xticks(range(len(cases)), [case.replace(",", "\n") for case in cases])
     axis.set_xlim(-0.5, len(cases) - 0.5)
     _value_axis(axis, ylabel, logarithmic=True)
-    _legend(axis)
+    _legend(axis, above=len(results) > 1)
     several = any(len(seeds) > 1 for by_case in results.values() for seeds in by_case.values())
     notes = [
         "point: one seed; line: median" if several else "",
         "shaded: inside the training range" if trained else "",
         _scale_note(True),
     ]
-    return _finish(figure, title, _join(notes))
+    return _finish(figure, title, _join(notes, 70))
 
 
 def predictions_figure(
@@ -341,17 +357,27 @@ def _integer_ticks(axis: Axes, channels: int) -> None:
         axis.set_yticks([])
 
 
-def _vectors(trace: Mapping[str, np.ndarray], name: str) -> list[tuple[str, np.ndarray]]:
-    if "adds" not in trace or "reads" not in trace:
-        return []
-    if trace["adds"].shape[1] > 1 or trace["reads"].shape[1] > 1:
-        return []
-    return [(name, trace[name][:, 0])]
+def _vectors(name: str, vectors: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """A named panel for each head of (T, heads, M)."""
+    heads = vectors.shape[1]
+    return [(f"{name} {h + 1}" if heads > 1 else name, vectors[:, h]) for h in range(heads)]
+
+
+def _vector_heights(
+    left: Sequence[tuple[str, np.ndarray]], right: Sequence[tuple[str, np.ndarray]], heads: int
+) -> list[float]:
+    """The height of each pair of panels; add and read vectors of several heads are kept low."""
+    none = ("", np.empty((0, 0)))
+    pairs = list(zip_longest(left, right, fillvalue=none))
+    heights = [_panel_height(max(one.shape[1], other.shape[1])) for (_, one), (_, other) in pairs]
+    return heights if heads == 1 else [heights[0], *(min(1.2, height) for height in heights[1:])]
 
 
 def _vector_panels(axes: np.ndarray, panels: Sequence[tuple[str, np.ndarray]]) -> None:
-    for axis, (name, image) in zip(axes, panels, strict=True):
-        vectors = name in ("adds", "reads")
+    for axis in axes[len(panels) :]:
+        axis.set_axis_off()
+    for axis, (name, image) in zip(axes, panels, strict=False):
+        vectors = name.startswith(("adds", "reads"))
         limits = (float(image.min()), float(image.max())) if vectors else _range(image)
         _image(axis, image, _bits_colours(), *limits)
         _integer_ticks(axis, image.shape[1])
@@ -432,25 +458,53 @@ def _scale_note(logarithmic: bool) -> str:
     return f"vertical axis: linear below {LINEAR_BELOW:g}" if logarithmic else ""
 
 
-def _join(notes: Sequence[str]) -> str:
-    return "; ".join(note for note in notes if note)
+def _join(notes: Sequence[str], width: int = 1000) -> str:
+    """The notes on as few lines of about `width` characters as they fit on."""
+    lines: list[str] = []
+    for note in filter(None, notes):
+        if lines and len(lines[-1]) + len(note) < width:
+            lines[-1] += f"; {note}"
+        else:
+            lines.append(note)
+    return "\n".join(lines)
 
 
 def _case_points(
-    axis: Axes, index: int, label: str, offset: float, values: Sequence[Sequence[float]]
+    axis: Axes,
+    index: int,
+    label: str,
+    offset: float,
+    width: float,
+    values: Sequence[Sequence[float]],
 ) -> None:
+    """The seeds of each case over `width`, so that equal values lie beside each other."""
     colour, marker = PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)]
     places = [place for place, seeds in enumerate(values) if len(seeds)]
     for place in places:
         seeds = values[place]
+        spread = width * (np.arange(len(seeds)) + 0.5) / len(seeds) - width / 2
         axis.plot(
-            [place + offset] * len(seeds), seeds, marker, color=colour, alpha=0.45, markersize=7
-        )
+            place + offset + spread, seeds, marker, color=colour, alpha=0.7, markersize=7,
+            markeredgecolor="white", markeredgewidth=0.5, zorder=3,
+        )  # fmt: skip
     medians = [float(np.median(values[place])) for place in places]
-    axis.plot(
-        np.add(places, offset), medians, color=colour, marker=marker, linewidth=2.2, label=label
-    )
+    centres = np.add(places, offset)
+    if any(len(seeds) > 1 for seeds in values):
+        axis.hlines(medians, centres - width / 2, centres + width / 2, color=colour, linewidth=3)
+    axis.plot(centres, medians, color=colour, marker=marker, linewidth=1.8, label=label)
 
 
-def _legend(axis: Axes) -> None:
-    axis.legend(fontsize=LABEL_SIZE - 1, framealpha=0.9)
+def _legend(axis: Axes, above: bool = False) -> None:
+    """A legend where it hides least, or above everything where there is too much to hide."""
+    if above:
+        labels = axis.get_legend_handles_labels()[1]
+        columns = max(1, min(len(labels), 90 // (max(map(len, labels)) + 6)))
+        axis.legend(
+            fontsize=LABEL_SIZE - 1,
+            frameon=False,
+            loc="lower center",
+            bbox_to_anchor=(0.5, 1.0),
+            ncols=columns,
+        )
+    else:
+        axis.legend(fontsize=LABEL_SIZE - 1, framealpha=0.9)

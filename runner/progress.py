@@ -151,7 +151,7 @@ def print_results(
     table = Table(title=title, title_justify="left", box=ROUNDED if console.is_terminal else ASCII)
     table.add_column("case", no_wrap=True)
     for name in metrics:
-        table.add_column(HEADINGS.get(name, name.replace("_", " ")), justify="right")
+        table.add_column(HEADINGS.get(name, _heading(name)), justify="right")
     for case, summary in results.items():
         table.add_row(case, *(_cell(name, summary.get(name)) for name in metrics))
     if console.is_terminal:
@@ -229,6 +229,12 @@ def _cell(name: str, value: Any) -> str:
     if not isinstance(value, Real):
         return "-"
     return f"{_percent(float(value), 2)} %" if name in SHARES else f"{float(value):.3g}"
+
+
+def _heading(name: str) -> str:
+    """`excess_bits_per_sequence` on two lines, as the task names it."""
+    words = name.removesuffix("_per_sequence").replace("_after_", "\nafter ").replace("_", " ")
+    return f"{words}\na sequence" if name.endswith("_per_sequence") else words
 
 
 def _live_line(console: Console) -> LiveProgress:

@@ -14,7 +14,7 @@ from runner.evaluate import Evaluator
 from runner.progress import Progress as Terminal
 from runner.tensorboard import TensorBoardLog
 from runner.train import Progress
-from tasks import Task
+from tasks import NGrams, Task, optimal_probabilities
 
 Results = Mapping[str, Mapping[str, float]]
 
@@ -60,11 +60,13 @@ def run_figures(
     made = {"sample": figures.sample_figure(inputs, targets, outputs, weights, title, caption)}
     if model.name == "ntm":
         made["heads"] = _heads(model, inputs, weights, title)
+    if isinstance(task, NGrams):
+        made["predictions"] = _predictions(task, targets[:, 0], outputs[:, 0], scores, title)
     made["generalisation"] = figures.generalisation_figure(
         {name: {case: [r["bit_errors_per_sequence"]] for case, r in results.items()}},
         "wrong bits a sequence",
         task.name,
-        trained=[case for case in results if _inside(task, case)],
+        trained=[case for case in results if task.trains_on(case)],
     )
     if progress.history:
         made["learning"] = _learning(name, progress, task)
@@ -81,6 +83,16 @@ def _heads(model: keras.Model, inputs: Any, weights: Any, title: str) -> Figure:
     return figures.heads_figure(shown, title, boundaries=scored[:1].tolist())
 
 
+def _predictions(
+    task: NGrams, bits: Any, outputs: Any, scores: Mapping[str, Any], title: str
+) -> Figure:
+    """The predictions of the first sequence beside the optimal ones, and what both cost."""
+    optimum = optimal_probabilities(bits[None].astype(int), task.context)[0]
+    model, best = scores["loss_bits"][0], scores["optimal_bits"][0]
+    caption = f"this sequence: model {model:.1f} bits, optimal estimator {best:.1f} bits"
+    return figures.predictions_figure(bits, outputs, optimum, title, caption)
+
+
 def _learning(name: str, progress: Progress, task: Task) -> Figure:
     curve = (
         [point["sequences"] for point in progress.history],
@@ -88,11 +100,4 @@ def _learning(name: str, progress: Progress, task: Task) -> Figure:
     )
     return figures.curves_figure(
         {name: [curve]}, "loss, bits a sequence", task.name, logarithmic=True
-    )
-
-
-def _inside(task: Task, case: str) -> bool:
-    return all(
-        task.ranges[key][0] <= size <= task.ranges[key][1]
-        for key, size in task.parse_case(case).items()
     )

@@ -60,16 +60,20 @@ def with_saved(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
 
 def evaluated_config(config: DictConfig, overrides: Sequence[str], checkpoint: Path) -> DictConfig:
     """Return the configuration to evaluate the run in the folder `checkpoint` with."""
-    _check_folder("checkpoint", checkpoint, [CONFIG, "model.keras"])
+    check_folder("checkpoint", checkpoint, [CONFIG, "model.keras"])
     saved = _load(checkpoint, config)
-    result = _over(saved, config, overrides, FREE_IN_EVALUATION, "when a saved run is evaluated")
-    _check_same_encoding(saved, result)
+    stated = _over(saved, config, overrides, FREE_IN_EVALUATION, "when a saved run is evaluated")
+    if _same_encoding(saved, stated):
+        return stated
+    result = _ranges_as_case(saved, stated)
+    if not _same_encoding(saved, result):
+        _refuse_encoding(saved, result)
     return result
 
 
 def resumed_config(config: DictConfig, overrides: Sequence[str], resume: Path) -> DictConfig:
     """Return the configuration to go on with the run in the folder `resume`."""
-    _check_folder("resume", resume, [CONFIG, "checkpoints"])
+    check_folder("resume", resume, [CONFIG, "checkpoints"])
     saved = _load(resume, config)
     if saved.mode != "train":
         raise ConfigError(f"resume={resume} is the folder of an evaluation, not of a training.")
@@ -91,7 +95,8 @@ def saved_names(folder: Path) -> dict[str, str]:
     return {} if None in names.values() else names
 
 
-def _check_folder(key: str, folder: Path, needed: Sequence[str]) -> None:
+def check_folder(key: str, folder: Path, needed: Sequence[str]) -> None:
+    """Refuse a folder that lacks one of the files `needed`; `key` is how it was asked for."""
     if not folder.is_dir():
         raise ConfigError(f"{key}={folder} is not a folder: state that of a run, with {needed[0]}.")
     for name in needed:
@@ -158,20 +163,38 @@ def _over(
     return result
 
 
-def _check_same_encoding(saved: DictConfig, result: DictConfig) -> None:
-    """Refuse task values for which the same sequence would be written in another way."""
+def _same_encoding(saved: DictConfig, result: DictConfig) -> bool:
+    """Whether the same sequence is written in the same way with the task values of both."""
     before, after = task_from(saved), task_from(result)
     sizes = before.parse_case(before.solved_case())
     old, new = (task.sample(np.random.default_rng(0), 2, **sizes) for task in (before, after))
     if old.inputs.shape != new.inputs.shape or old.targets.shape != new.targets.shape:
-        same = False
-    else:
-        same = bool((old.inputs == new.inputs).all() and (old.targets == new.targets).all())
-    if not same:
-        changed = [
-            f"task.{key}={value}" for key, value in result.task.items() if saved.task[key] != value
-        ]
-        raise ConfigError(
-            f"{' '.join(changed)} changes how a sequence is written, so the saved weights could "
-            "not read it. Choose other sizes with evaluate.cases instead."
-        )
+        return False
+    return bool((old.inputs == new.inputs).all() and (old.targets == new.targets).all())
+
+
+def _ranges_as_case(saved: DictConfig, stated: DictConfig) -> DictConfig:
+    """Keep the training ranges, and evaluate the upper ends of those that were stated as a case.
+
+    A sequence may be written on a scale that belongs to the training range, as the count of
+    `repeat_copy` is: the weights know no other.
+    """
+    result, before, after = stated.copy(), task_from(saved), task_from(stated)
+    for key in before.case_keys:
+        for end in (f"min_{key}", f"max_{key}"):
+            result.task[end] = saved.task[end]
+    if result.evaluate.cases is None:
+        cases = {*before.cases(), after.solved_case()}
+        steps = {case: before.steps(**before.parse_case(case)) for case in cases}
+        result.evaluate.cases = sorted(cases, key=lambda case: steps[case])
+    return result
+
+
+def _refuse_encoding(saved: DictConfig, result: DictConfig) -> None:
+    changed = [
+        f"task.{key}={value}" for key, value in result.task.items() if saved.task[key] != value
+    ]
+    raise ConfigError(
+        f"{' '.join(changed)} changes how a sequence is written, so the saved weights could "
+        "not read it. Choose other sizes with evaluate.cases instead."
+    )

@@ -18,8 +18,10 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from runner.files import write_text
+from runner.table import cell, table
 
 SEED = "seed"
+METRICS = "metrics.json"
 IN_BRIEF = ("solved_at_sequences", "seconds")
 SCORE = "bit_errors_per_sequence"
 
@@ -85,7 +87,7 @@ def write(folder: Path) -> str:
     head, *rows = _run_rows(runs, _brief(runs))
     return "\n".join(
         (
-            _table([[str(key).removesuffix(f" {SCORE}") for key in head], *rows]),
+            table([[str(key).removesuffix(f" {SCORE}") for key in head], *rows]),
             "under a case: bit errors a sequence",
             f"all numbers: {folder / 'sweep.csv'}, means over seeds: {folder / 'sweep.md'}",
             f"curves and images: tensorboard --logdir {folder}",
@@ -96,10 +98,11 @@ def write(folder: Path) -> str:
 def read(folder: Path) -> list[Run]:
     """Read the runs of a sweep, in order."""
     numbers = (int(path.name) for path in folder.glob("*") if path.name.isdigit())
-    return [_read_run(folder / str(number), number) for number in sorted(numbers)]
+    return [read_run(folder / str(number), number) for number in sorted(numbers)]
 
 
-def _read_run(folder: Path, number: int) -> Run:
+def read_run(folder: Path, number: int) -> Run:
+    """Read what one run left, as far as it got."""
     stated = folder / ".hydra" / "overrides.yaml"
     config = folder / ".hydra" / "config.yaml"
     overrides = list(OmegaConf.load(stated)) if stated.exists() else []
@@ -109,7 +112,7 @@ def _read_run(folder: Path, number: int) -> Run:
         dict(override.lstrip("+").split("=", 1) for override in overrides if "=" in override),
         str(status.get("status", "not started")),
         str(status.get("error") or ""),
-        _flat(_json(folder / "metrics.json")),
+        _flat(_json(folder / METRICS)),
         OmegaConf.to_container(OmegaConf.load(config)) if config.exists() else {},  # type: ignore
     )
 
@@ -204,12 +207,12 @@ def _markdown(folder: Path, runs: Sequence[Run]) -> str:
     means = _group_rows(
         runs, numeric, lambda values: _with_deviation(_mean(values), _deviation(values))
     )
-    failed = [f"- {run.number}: {run.status}, {_cell(run.error)}" for run in runs if run.error]
+    failed = [f"- {run.number}: {run.status}, {cell(run.error)}" for run in runs if run.error]
     parts = [
         f"# Sweep {folder.name}",
-        _table(_run_rows(runs, metrics)),
+        table(_run_rows(runs, metrics)),
         "## Mean and sample standard deviation over seeds",
-        _table([[*stated, "status", *numeric], *means]),
+        table([[*stated, "status", *numeric], *means]),
         "Runs without a value, such as `solved_at_sequences` of a run that was not solved, are "
         "left out of its mean.",
     ]
@@ -221,30 +224,7 @@ def _markdown(folder: Path, runs: Sequence[Run]) -> str:
 def _with_deviation(mean: float | None, deviation: float | None) -> str:
     if mean is None:
         return ""
-    return _cell(mean) if deviation is None else f"{_cell(mean)} ± {_cell(deviation)}"
-
-
-def _table(rows: Sequence[Sequence[Any]]) -> str:
-    """Rows as a Markdown table that is aligned as it stands; the first one is the heading."""
-    cells = [[_cell(value) for value in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    rule = ["-" * width for width in widths]
-    lines = [cells[0], rule, *cells[1:]]
-    return "\n".join(
-        "| "
-        + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        + " |"
-        for line in lines
-    )
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    text = str(value)
-    if isinstance(value, float):
-        text = f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-    return text.replace("|", "\\|").replace("\n", " ")
+    return cell(mean) if deviation is None else f"{cell(mean)} ± {cell(deviation)}"
 
 
 def _write_hparams(folder: Path, runs: Sequence[Run]) -> None:

@@ -172,6 +172,13 @@ class Task(abc.ABC):
         """Return the case that decides "solved": the largest training sizes."""
         return format_case({key: high for key, (_, high) in self.ranges.items()})
 
+    def trains_on(self, case: str) -> bool:
+        """Whether the sizes of a case lie within the training ranges."""
+        ranges = self.ranges
+        return all(
+            ranges[key][0] <= size <= ranges[key][1] for key, size in self.parse_case(case).items()
+        )
+
     def parse_case(self, text: str) -> dict[str, int]:
         """Return the sizes of a case: `"length=10,repeats=20"` is `{"length": 10, "repeats": 20}`.
 

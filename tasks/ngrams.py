@@ -71,7 +71,7 @@ class NGrams(Task):
 
         _, mask = phase(np.zeros_like(length), length, steps)
         weights = mask[..., None].astype(np.float32)
-        targets = np.pad(bits, padding)[..., None] * weights
+        targets = np.pad(bits, padding)[..., None].astype(np.float32) * weights
         inputs = np.zeros_like(targets)
         inputs[:, 1:] = targets[:, :-1] * weights[:, 1:]
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from omegaconf import DictConfig, OmegaConf
@@ -12,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from runner import checks, command_line, saved
 from runner.errors import ConfigError
 from runner.schema import GROUPS, task_from
-from tasks import TASKS
+from tasks import TASKS, RepeatCopy
 
 from .conftest import ROOT, Compose
 
@@ -259,6 +260,22 @@ def test_an_evaluation_changes_only_what_is_stated(run_folder: Path, composed: C
     assert (config.task.max_items, config.evaluate.cases) == (9, ["items=9", "items=30"])
     assert (config.evaluate.sequences, config.seed) == (10, 3)
     assert config.controller == {"name": "lstm", "units": [30]}
+
+
+def test_a_count_is_evaluated_on_the_scale_that_it_was_trained_with(
+    tmp_path: Path, composed: Compose
+) -> None:
+    saved.keep(composed("task=repeat_copy"), tmp_path)
+    (tmp_path / "model.keras").touch()
+    given = ("mode=evaluate", f"checkpoint={tmp_path}", "task.max_length=12", "task.max_repeats=25")
+    config = settled(composed, *given)
+    expected = [f"length={n},repeats={r}" for n, r in ((10, 10), (10, 20), (20, 10), (12, 25))]
+    assert config.evaluate.cases == expected
+    task = task_from(config)
+    assert isinstance(task, RepeatCopy)
+    assert task.normalise(np.array(25)) == pytest.approx((25 - 5.5) / (99 / 12) ** 0.5)
+    named = settled(composed, *given, "evaluate.cases=['length=3,repeats=30']")
+    assert named.evaluate.cases == ["length=3,repeats=30"]
 
 
 @pytest.mark.parametrize(

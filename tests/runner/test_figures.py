@@ -114,13 +114,23 @@ def test_heads_says_which_rows_it_shows_and_labels_them() -> None:
     assert axis.get_xlabel() == "time step"
 
 
-def test_heads_draws_add_and_read_vectors_of_one_head_only() -> None:
+def test_heads_draws_the_add_and_read_vectors_of_one_head() -> None:
     trace = copy_trace()
     figure = figures.heads_figure(trace, "copy")
     assert np.array_equal(drawn(figure, "adds"), trace["adds"][:, 0].T)
     assert np.array_equal(drawn(figure, "reads"), trace["reads"][:, 0].T)
-    labels = [axis.get_ylabel() for axis in figures.heads_figure(copy_trace(2), "copy").axes]
-    assert not {"adds", "reads"} & set(labels)
+
+
+def test_heads_draws_the_add_and_read_vectors_of_up_to_four_heads() -> None:
+    trace = copy_trace(4)
+    figure = figures.heads_figure(trace, "copy")
+    for head in range(4):
+        assert np.array_equal(drawn(figure, f"adds {head + 1}"), trace["adds"][:, head].T)
+        assert np.array_equal(drawn(figure, f"reads {head + 1}"), trace["reads"][:, head].T)
+    assert "adds and reads" in caption(figure)
+    crowded = figures.heads_figure(copy_trace(5), "copy")
+    assert not [axis for axis in crowded.axes if axis.get_ylabel().startswith(("adds", "reads"))]
+    assert "adds and reads" not in caption(crowded)
 
 
 def test_heads_names_a_head_that_never_focuses() -> None:
@@ -133,11 +143,15 @@ def test_heads_names_a_head_that_never_focuses() -> None:
 
 def test_heads_takes_different_numbers_of_heads() -> None:
     trace = copy_trace(3)
-    trace["write_weights"] = trace["write_weights"][:, :1]
+    for name in ("write_weights", "adds"):
+        trace[name] = trace[name][:, :1]
     figure = figures.heads_figure(trace, "copy")
     labels = [axis.get_ylabel().split("\n")[0] for axis in figure.axes if axis.axison]
     assert sorted(labels) == sorted(
-        ["inputs", "outputs", "write head", "read head 1", "read head 2", "read head 3", "weight"]
+        [
+            *("inputs", "outputs", "weight", "adds", "reads 1", "reads 2", "reads 3"),
+            *("write head", "read head 1", "read head 2", "read head 3"),
+        ]
     )
 
 
@@ -178,19 +192,53 @@ def test_row_window_without_a_used_row_is_the_whole_memory() -> None:
 
 def test_curves_draw_the_median_and_hold_the_last_value_of_a_short_run() -> None:
     curves = [([0, 1000, 2000], [9, 6, 3]), ([0, 1000], [7, 0]), ([0, 1000, 2000], [8, 4, 2])]
+    held = [[9, 6, 3], [7, 0, 0], [8, 4, 2]]
     figure = figures.curves_figure({"dense": curves}, "loss", "copy", reference={"chance": 8.5})
     (axis,) = figure.axes
-    median, chance = axis.lines
+    *seeds, median, chance = axis.lines
+    assert [list(line.get_ydata()) for line in seeds] == held
+    assert max(line.get_linewidth() for line in seeds) < median.get_linewidth()
     assert list(median.get_xdata()) == [0, 1000, 2000]
     assert list(median.get_ydata()) == [8, 4, 2]
     assert set(chance.get_ydata()) == {8.5}
-    (band,) = axis.collections
+    (band,) = axis.collections  # of three values, half of the way from the middle to each side
     vertices = {tuple(vertex) for vertex in band.get_paths()[0].vertices}
-    assert vertices == {(0, 7), (1000, 0), (2000, 0), (0, 9), (1000, 6), (2000, 3)}
+    lows, highs = [(7 + 8) / 2, (0 + 4) / 2, (0 + 2) / 2], [(8 + 9) / 2, (4 + 6) / 2, (2 + 3) / 2]
+    assert vertices == {*zip([0, 1000, 2000], lows), *zip([0, 1000, 2000], highs)}  # noqa: B905
     legend = [text.get_text() for text in axis.get_legend().get_texts()]
     assert legend == ["dense (3 seeds)", "chance"]
     assert axis.get_ylabel() == "loss"
     assert axis.xaxis.get_major_formatter()(1500) == "1.5"
+
+
+def test_a_single_curve_has_neither_band_nor_thin_line() -> None:
+    figure = figures.curves_figure({"lstm": [([0, 10], [8.0, 4.0])]}, "loss", "copy")
+    (axis,) = figure.axes
+    assert len(axis.lines) == 1
+    assert not axis.collections
+
+
+def test_curves_from_far_above_show_what_lies_within_the_limits() -> None:
+    curves = {"lstm": [([0, 10], [200.0, 134.0])]}
+    figure = figures.curves_figure(curves, "loss", "ngrams", limits=(130, 160), notes=["a note"])
+    assert figure.axes[0].get_ylim() == (130, 160)
+    assert caption(figure) == "a note; higher values are left out"
+
+
+def test_no_caption_is_wider_than_its_figure() -> None:
+    curves = {"lstm": [([0, 10], [8.0, 4.0]), ([0, 10], [8.0, 2.0])]}
+    notes = [
+        "point: mean over a 60th of the training",
+        "a run that ended early keeps its last value",
+    ]
+    learning = figures.curves_figure(curves, "loss", "copy", logarithmic=True, notes=notes)
+    cases = {"length=5": [1.0, 2.0]}
+    general = figures.generalisation_figure({"lstm": cases}, "bits", "copy", trained=["length=5"])
+    for figure in (learning, general):
+        figures.to_png(figure)
+        box = figure._supxlabel.get_window_extent()  # type: ignore[attr-defined]
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.width
 
 
 def test_captions_speak_of_seeds_only_when_there_are_several() -> None:
@@ -213,11 +261,23 @@ def test_curves_can_be_logarithmic_and_still_show_zero() -> None:
     assert "linear below 0.1" in caption(figure)
 
 
+def places(axis: Axes, case: int, label: str) -> list[float]:
+    """Where the seeds of a label lie at a case, which is at a whole number."""
+    (median,) = (line for line in axis.lines if line.get_label() == label)
+    seeds = [
+        line
+        for line in axis.lines
+        if str(line.get_label()).startswith("_") and line.get_color() == median.get_color()
+    ]
+    return [float(x) for line in seeds for x in line.get_xdata() if abs(x - case) < 0.5]
+
+
 def test_generalisation_draws_every_seed_and_the_median_of_each_case() -> None:
     results = {
         "dense": {"length=20": [0.0, 2.0, 1.0], "length=40": [5.0, 3.0, 9.0]},
         "lstm": {"length=40": [7.0]},
     }
+    cases = ["length=20", "length=40"]
     figure = figures.generalisation_figure(results, "bits", "copy", trained=["length=20"])
     (axis,) = figure.axes
     assert [label.get_text() for label in axis.get_xticklabels()] == ["length=20", "length=40"]
@@ -234,6 +294,10 @@ def test_generalisation_draws_every_seed_and_the_median_of_each_case() -> None:
         for value in line.get_ydata()
     )
     assert seeds == [0, 1, 2, 3, 5, 7, 9]
+    for place, label in ((1, "dense"), (1, "lstm"), (0, "dense")):  # beside, not over each other
+        assert len({*places(axis, place, label)}) == len(results[label][cases[place]])
+    dense, lstm = places(axis, 1, "dense"), places(axis, 1, "lstm")
+    assert max(dense) < min(lstm)
     (shade,) = axis.patches
     assert (shade.get_x(), shade.get_width()) == (-0.5, 1.0)
 

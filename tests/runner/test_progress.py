@@ -255,6 +255,17 @@ def test_results_are_a_table_of_the_cases() -> None:
     assert not CONTROL.search(written(console))
 
 
+def test_scores_of_a_task_have_headings_of_several_short_lines() -> None:
+    console = plain_console()
+    scores = {"excess_bits_per_sequence": 1.0, "loss_bits_after_context_per_sequence": 2.0}
+    print_results({"length=200": scores}, "ngrams", console)
+    table = [line.split("|") for line in written(console).splitlines() if "|" in line]
+    headings = [[line[column].strip() for line in table[:3]] for column in (2, 3)]
+    assert headings == [
+        ["", "excess bits", "a sequence"], ["loss bits", "after context", "a sequence"],
+    ]  # fmt: skip
+
+
 def test_a_wide_table_is_not_cut_when_redirected() -> None:
     console = plain_console()
     extras = {f"a_metric_with_a_long_name_{index}": 1.0 for index in range(8)}

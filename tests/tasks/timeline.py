@@ -21,5 +21,6 @@ def assert_time_line(batch: Batch, row: int, time_line: Sequence[Step]) -> None:
     for actual, steps in zip(batch[:3], (inputs, targets, weights), strict=True):
         expected = np.pad(np.array(steps, np.float32), ((0, padding), (0, 0)))
         np.testing.assert_array_equal(actual[row], expected)
+        assert actual.dtype == np.float32
     expected_mask = [True] * len(time_line) + [False] * padding
     np.testing.assert_array_equal(batch.mask[row], expected_mask)

@@ -1,0 +1,156 @@
+"""Compare runs over seeds: `python -m runner.compare --help`.
+
+Reads what sweeps left; imports neither TensorFlow nor Keras.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from runner.arguments import Parser
+from runner.errors import friendly
+from runner.study import Seed, Study, read
+from runner.summary import Score, scores, tables, values_of
+
+CURVES = {
+    "loss": Score("loss_bits", "loss, bits a sequence"),
+    "errors": Score("bit_errors", "wrong bits a sequence"),
+}
+OPTIMUM = Score("optimal_bits", "bits of the optimal estimator")
+POINTS = 60  # of a learning curve; each is a mean, since single batches differ in length
+EXAMPLES = """examples:
+  python -m runner.compare multirun/<sweep>
+  python -m runner.compare "NTM, LSTM controller"=multirun/a "LSTM alone"=multirun/b
+  python -m runner.compare dense=multirun/a/0 dense=multirun/a/1 --to docs/figures/copy
+
+Standard output is Markdown: the share solved, how soon, each case, each seed, and which runs did
+not finish. Figures: learning.png, generalisation.png, and one more for each other score."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Write the figures of a comparison and print its tables. Raises ConfigError."""
+    options = _parse(arguments)
+    study = read(options.runs)
+    folder = options.to or Path("outputs") / "compare" / study.task.name
+    for path in write_figures(study, folder, options.curve):
+        print(path, file=sys.stderr)
+    print(tables(study, options.below))
+
+
+def write_figures(study: Study, folder: Path, curve: str) -> list[Path]:
+    """Write the figures of a study and return their paths. `curve` is a key of `CURVES`."""
+    from runner import figures  # matplotlib, only once the arguments are known to be good
+
+    made: dict[str, Any] = {}
+    histories = {label: _curves(seeds, curve) for label, seeds in study.seeds.items()}
+    histories = {label: curves for label, curves in histories.items() if curves}
+    if histories:
+        made["learning"] = _learning(study, histories, curve)
+    for number, score in enumerate(scores(study)):
+        if any(
+            values_of(seeds, case, score) for seeds in study.seeds.values() for case in study.cases
+        ):
+            name = "generalisation" if number == 0 else f"generalisation_{score.name}"
+            made[name] = _generalisation(study, score)
+    paths = {folder / f"{name}.png": figure for name, figure in made.items()}
+    for path, figure in paths.items():
+        figures.save(figure, path)
+    return list(paths)
+
+
+def _learning(study: Study, histories: dict[str, Any], curve: str) -> Any:
+    from runner import figures
+
+    optimum = _optimum(study) if curve == "loss" else None
+    ends = [{sequences[-1] for sequences, _ in curves} for curves in histories.values()]
+    early = "a run that ended early keeps its last value"
+    return figures.curves_figure(
+        histories,
+        CURVES[curve].words,
+        f"{study.task.name}: learning curves",
+        reference={} if optimum is None else {f"optimal estimator, {optimum:.1f}": optimum},
+        logarithmic=optimum is None,
+        limits=None if optimum is None else (0.98 * optimum, 1.2 * optimum),
+        notes=[
+            f"point: mean over a {POINTS}th of the training",
+            early if any(len(end) > 1 for end in ends) else "",
+        ],
+    )
+
+
+def _generalisation(study: Study, score: Score) -> Any:
+    from runner import figures
+
+    results = {
+        label: {case: values_of(seeds, case, score) for case in study.cases}
+        for label, seeds in study.seeds.items()
+    }
+    return figures.generalisation_figure(
+        results,
+        f"{score.words} a sequence",
+        f"{study.task.name}: {score.words} by case",
+        trained=study.trained,
+    )
+
+
+def _curves(seeds: Sequence[Seed], curve: str) -> list[tuple[list[float], list[float]]]:
+    """A curve for each seed that got far enough to have one, all at the same points."""
+    name = CURVES[curve].name
+    longest = max((seed.history[-1]["sequences"] for seed in seeds if seed.history), default=0)
+    return [smooth(seed.history, name, longest / POINTS) for seed in seeds if seed.history]
+
+
+def smooth(
+    history: Sequence[dict[str, Any]], name: str, width: float
+) -> tuple[list[float], list[float]]:
+    """The means of a value in successive windows of `width` sequences, at the windows' ends."""
+    windows: dict[int, list[float]] = {}
+    for point in history:
+        if isinstance(point[name], int | float):  # null where it was not a number
+            windows.setdefault(math.ceil(point["sequences"] / width), []).append(point[name])
+    return [number * width for number in windows], [float(np.mean(v)) for v in windows.values()]
+
+
+def _optimum(study: Study) -> float | None:
+    """What the optimal estimator needs for a training sequence, if it is measured and not zero."""
+    case = study.task.solved_case()
+    values = values_of([s for seeds in study.seeds.values() for s in seeds], case, OPTIMUM)
+    fixed = all(low == high for task in study.tasks.values() for low, high in task.ranges.values())
+    return statistics.fmean(values) if values and fixed else None
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = Parser(
+        prog="python -m runner.compare",
+        description="Compare runs of one task over their seeds.",
+        epilog=EXAMPLES,
+    )
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        metavar="[LABEL=]FOLDER",
+        help="a sweep or a run; the same label joins folders, without one a sweep is divided",
+    )
+    parser.add_argument(
+        "--to", type=Path, metavar="FOLDER", help="of the figures (outputs/compare/<task>)"
+    )
+    parser.add_argument(
+        "--below", type=float, default=1.0, metavar="BITS", help="count seeds below this (1)"
+    )
+    parser.add_argument(
+        "--curve", choices=CURVES, default="loss", help="what the learning curves show (loss)"
+    )
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    with friendly():
+        main(sys.argv[1:])

@@ -1,0 +1,85 @@
+"""Put a trained model where the repository ships it: `python -m runner.ship --help`.
+
+`models/<task>/` gets what evaluating it needs and what says how it was made, and nothing else: no
+checkpoint, no event file, no path of the machine that trained it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from runner.arguments import Parser
+from runner.errors import ConfigError, friendly
+from runner.files import replace_with, write_json, write_text
+from runner.saved import CONFIG, check_folder
+
+MODEL, METRICS, STATUS = "model.keras", "metrics.json", "status.json"
+LARGEST = 1_000_000  # bytes
+PATHS = ("checkpoint", "resume")  # of the configuration
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Ship a run and print the command that evaluates it. Raises ConfigError."""
+    options = _parse(arguments)
+    folder = ship(options.run, options.to)
+    print(f"python run.py mode=evaluate checkpoint={folder}")
+
+
+def ship(run: Path, to: Path | None = None) -> Path:
+    """Copy a solved run to `to`, by default `models/<task>`, and return that folder.
+
+    What was shipped there before is replaced. Raises ConfigError for a run that is no training,
+    is not solved, or whose model is too large.
+    """
+    check_folder("RUN", run, [CONFIG, MODEL, METRICS, STATUS])
+    config: Any = OmegaConf.load(run / CONFIG)
+    status = _read(run / STATUS)
+    if config.mode != "train":
+        raise ConfigError(f"{run} is an evaluation: ship the run that it evaluated.")
+    if status.get("status") != "solved":
+        raise ConfigError(
+            f"{run} ended as {status.get('status')}, not as solved: ship a model that solves its "
+            "task, as the tests will ask of it."
+        )
+    model = (run / MODEL).read_bytes()
+    if len(model) > LARGEST:
+        raise ConfigError(
+            f"{run / MODEL} has {len(model):,} bytes, and a shipped model at most {LARGEST:,}: "
+            "train a smaller one."
+        )
+    folder = to or Path("models") / config.task.name
+    for key in PATHS:
+        config[key] = None
+    write_text(folder / CONFIG, OmegaConf.to_yaml(config))
+    with replace_with(folder / MODEL) as unfinished:
+        unfinished.write_bytes(model)
+    write_json(folder / METRICS, _read(run / METRICS))
+    write_json(folder / STATUS, status)
+    return folder
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = Parser(
+        prog="python -m runner.ship",
+        description="Ship the model of a run that ended solved.",
+        epilog="example: python -m runner.ship multirun/<sweep>/3",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="the folder of the run")
+    parser.add_argument("--to", type=Path, metavar="FOLDER", help="where to (models/<task>)")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    with friendly():
+        main(sys.argv[1:])

@@ -1,0 +1,299 @@
+"""What `python -m runner.compare` says about sweeps: every number worked out by hand."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from omegaconf import OmegaConf
+
+from runner import compare, figures, study
+from runner.errors import ConfigError
+from runner.files import write_json, write_text
+
+from .conftest import ROOT, Compose
+
+CASES = ("length=20", "length=120")
+
+
+def leave(
+    folder: Path,
+    config: Any,
+    errors: Mapping[str, float] | None = None,
+    solved: int | None = None,
+    status: str | None = None,
+    **scores: float,
+) -> None:
+    """Leave the files of a run that ended with these errors, or of one that did not get there."""
+    write_text(folder / ".hydra/config.yaml", OmegaConf.to_yaml(config))
+    stated = [f"controller={config.controller.name}", f"seed={config.seed}"]
+    write_text(folder / ".hydra/overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(stated)))
+    ended = status or ("finished" if solved is None else "solved")
+    error = "RunError: step 7: the loss is nan" if ended == "failed" else None
+    write_json(folder / "status.json", {"status": ended, "error": error})
+    seed = config.seed
+    points = [
+        {"step": n, "sequences": 10 * n, "loss_bits": 100 / n + seed, "bit_errors": 50 / n}
+        for n in range(1, 121)
+    ]
+    write_json(folder / "history.json", {"training": points, "evaluations": []})
+    if errors is None:
+        return
+    extra = {f"{name}_per_sequence": value for name, value in scores.items()}
+    evaluation = {
+        case: {"bit_errors_per_sequence": value, "bit_accuracy": 0.5, **extra}
+        for case, value in errors.items()
+    }
+    metrics = {
+        "task": config.task.name, "seed": seed, "parameters": 62660, "seconds": 10.0 * (seed + 1),
+        "solved_at_sequences": solved, "evaluation": evaluation,
+    }  # fmt: skip
+    write_json(folder / "metrics.json", metrics)
+
+
+@pytest.fixture
+def sweep(composed: Compose, tmp_path: Path) -> Path:
+    """Three seeds of an LSTM controller, of which one failed, and two of a feed-forward one."""
+    folder = tmp_path / "sweep"
+    lstm = [composed("controller=lstm", f"seed={seed}") for seed in range(3)]
+    dense = [composed("controller=double_dense", f"seed={seed}") for seed in range(2)]
+    leave(folder / "0", lstm[0], dict(zip(CASES, (0.0, 0.5), strict=True)), 12000)
+    leave(folder / "1", lstm[1], dict(zip(CASES, (0.0, 4.0), strict=True)), 8000, "finished")
+    leave(folder / "2", lstm[2], status="failed")
+    leave(folder / "3", dense[0], dict(zip(CASES, (2.0, 9.0), strict=True)))
+    leave(folder / "4", dense[1], dict(zip(CASES, (0.0, 7.0), strict=True)), 20000)
+    return folder
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    compare.main([str(argument) for argument in arguments])
+    return capsys.readouterr().out
+
+
+def table(text: str, heading: str) -> list[list[str]]:
+    """The cells of the table under a heading, without the heading's row."""
+    part = next(part for part in text.split("## ") if part.startswith(heading))
+    lines = [line for line in part.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line[1:-1].split(" | ")] for line in lines[2:]]
+
+
+def test_a_failed_run_counts_as_not_solved(
+    sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = printed(capsys, sweep, "--to", tmp_path)
+    lstm, dense = table(text, "copy: runs")
+    assert lstm == [
+        *("controller=lstm", "3", "2 of 3", "1 of 3", "12,000", "never"),
+        *("15", "20", "62,660"),
+    ]
+    assert dense[1:6] == ["2", "1 of 2", "1 of 2", "never", "never"]
+    unfinished = text.partition("not finished")[2]
+    assert f"seed 2 in {sweep}/2: failed, RunError: step 7: the loss is nan" in unfinished
+    assert len(unfinished.strip().splitlines()[2:]) == 1
+
+
+def test_every_case_has_its_median_its_worst_and_its_counts(
+    sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = printed(capsys, sweep, "--to", tmp_path, "--below", "5")
+    assert table(text, "copy: cases") == [
+        ["controller=lstm", "length=20", "wrong bits", "0", "0", "2 of 3", "2 of 3"],
+        ["controller=lstm", "length=120", "wrong bits", "2.25", "4", "0 of 3", "2 of 3"],
+        ["controller=double_dense", "length=20", "wrong bits", "1", "2", "1 of 2", "2 of 2"],
+        ["controller=double_dense", "length=120", "wrong bits", "8", "9", "0 of 2", "0 of 2"],
+    ]
+    assert [row[1:] for row in table(text, "copy: seeds")] == [
+        ["0", "solved", "12,000", "10", "0", "0.5"],
+        ["1", "finished", "8,000", "20", "0", "4"],
+        ["2", "failed", "", "", "", ""],
+        ["0", "finished", "never", "10", "2", "9"],
+        ["1", "solved", "20,000", "20", "0", "7"],
+    ]
+
+
+def test_labels_join_folders(
+    sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [f"ff, a=b={sweep}/3", f"ff, a=b={sweep}/4", f"LSTM={sweep}/0"]
+    text = printed(capsys, *runs, "--to", tmp_path)
+    assert [row[:2] for row in table(text, "copy: runs")] == [["ff, a=b", "2"], ["LSTM", "1"]]
+    assert "not finished" not in text
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Figure]:
+    """The figures that are saved, by name."""
+    kept: dict[str, Figure] = {}
+    monkeypatch.setattr(figures, "save", lambda figure, path: kept.update({path.stem: figure}))
+    return kept
+
+
+def test_the_figures_draw_every_seed_under_its_label(sweep: Path, drawn: dict[str, Figure]) -> None:
+    compare.main([str(sweep)])
+    assert set(drawn) == {"learning", "generalisation"}
+    (axis,) = drawn["learning"].axes
+    legend = [text.get_text() for text in axis.get_legend().get_texts()]
+    assert legend == ["controller=lstm (3 seeds)", "controller=double_dense (2 seeds)"]
+    assert axis.get_yscale() == "symlog"
+    assert "ended early" not in drawn["learning"].get_supxlabel()
+    median = axis.lines[3]  # of three seeds: 100 / n + 1, in windows of two points
+    assert list(median.get_xdata()) == [20.0 * n for n in range(1, 61)]
+    expected = [(100 / (2 * n - 1) + 100 / (2 * n)) / 2 + 1 for n in range(1, 61)]
+    assert np.allclose(np.asarray(median.get_ydata(), float), expected)
+    (axis,) = drawn["generalisation"].axes
+    assert [tick.get_text() for tick in axis.get_xticklabels()] == list(CASES)
+    medians = {line.get_label(): list(line.get_ydata()) for line in axis.lines}
+    assert medians["controller=double_dense"] == [1, 8]
+    assert len(axis.patches) == 1  # length=20 is inside the training range
+
+
+def test_the_curves_can_be_those_of_wrong_bits(sweep: Path, drawn: dict[str, Figure]) -> None:
+    compare.main([str(sweep), "--curve", "errors"])
+    (axis,) = drawn["learning"].axes
+    assert axis.get_ylabel() == "wrong bits a sequence"
+    assert axis.lines[3].get_ydata()[0] == (50 + 25) / 2
+
+
+def test_a_curve_that_ends_early_is_mentioned(sweep: Path, drawn: dict[str, Figure]) -> None:
+    path = sweep / "2/history.json"
+    history = json.loads(path.read_text())
+    write_json(path, {"training": history["training"][:50]})
+    compare.main([str(sweep)])
+    assert "a run that ended early keeps its last value" in drawn["learning"].get_supxlabel()
+
+
+def test_ngrams_are_drawn_beside_the_optimal_estimator(
+    composed: Compose, tmp_path: Path, drawn: dict[str, Figure], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed, (optimal, excess) in enumerate([(132.0, 0.5), (134.0, 1.5)]):
+        leave(
+            tmp_path / str(seed), composed("task=ngrams", f"seed={seed}"), {"length=200": 55.0},
+            loss_bits=optimal + excess, optimal_bits=optimal, excess_bits=excess,
+        )  # fmt: skip
+    compare.main([f"NTM={tmp_path}"])
+    (axis,) = drawn["learning"].axes
+    (level,) = (line for line in axis.lines if "optimal" in str(line.get_label()))
+    assert set(level.get_ydata()) == {133.0}
+    assert axis.get_yscale() == "linear"
+    assert axis.get_ylim()[0] < 133 < axis.get_ylim()[1] < 200
+    cells = table(capsys.readouterr().out, "ngrams: cases")
+    excess_bits = ["bits above the optimum", "1", "1.5", "", "1 of 2"]
+    assert cells[0] == ["NTM", "length=200", *excess_bits]
+
+
+def test_repeat_copy_tells_the_content_from_the_marker(
+    composed: Compose, tmp_path: Path, drawn: dict[str, Figure], capsys: pytest.CaptureFixture[str]
+) -> None:
+    case = {"length=10,repeats=20": 5.0}
+    leave(tmp_path, composed("task=repeat_copy"), case, content_errors=4.0, marker_errors=1.0)
+    compare.main([str(tmp_path)])
+    cells = [row[2:4] for row in table(capsys.readouterr().out, "repeat_copy: cases")]
+    assert cells == [
+        ["wrong bits", "5"], ["wrong content bits", "4"], ["wrong marker bits", "1"],
+    ]  # fmt: skip
+    assert {"generalisation_content_errors", "generalisation_marker_errors"} < set(drawn)
+
+
+def test_an_evaluation_at_other_sizes_has_no_curve_and_no_verdict(
+    sweep: Path, drawn: dict[str, Figure], capsys: pytest.CaptureFixture[str]
+) -> None:
+    config: Any = OmegaConf.load(sweep / "0/.hydra/config.yaml")
+    leave(sweep / "0", config, {"length=120": 0.5}, 12000, "finished")
+    (sweep / "0/history.json").unlink()
+    text = printed(capsys, sweep / "0")
+    assert set(drawn) == {"generalisation"}
+    assert table(text, "copy: runs")[0][2:5] == ["1 of 1", "", "12,000"]
+
+
+def test_a_run_that_was_killed_or_never_began_is_named(
+    sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (sweep / "5").mkdir()
+    write_json(sweep / "4/status.json", {"status": "running", "error": None})
+    text = printed(capsys, f"all={sweep}/0", f"all={sweep}/1", f"all={sweep}/2", "--to", tmp_path)
+    assert "not started" not in text
+    text = printed(capsys, sweep, "--to", tmp_path)
+    assert f"seed 1 in {sweep}/4: running" in text
+    assert f"{sweep}/5: not started" in text
+    assert len(table(text, "copy: runs")) == 3
+
+
+@pytest.mark.parametrize(
+    ("runs", "message"),
+    [
+        (["nowhere"], "nowhere is not a folder"),
+        (["LSTM=nowhere"], "nowhere is not a folder: state LABEL=FOLDER"),
+        (["all={sweep}"], "'all' differ in more than their seed: controller.name is lstm or doub"),
+        (["a={sweep}/0", "b={other}"], "'a' holds runs of copy and 'b' runs of ngrams"),
+        (["{sweep}/0/.hydra"], "holds no run"),
+        (["{empty}"], "no run in .* was started"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(
+    runs: list[str], message: str, sweep: Path, composed: Compose, tmp_path: Path
+) -> None:
+    leave(tmp_path / "other", composed("task=ngrams"))
+    (tmp_path / "empty/0").mkdir(parents=True)
+    given = [
+        run.format(sweep=sweep, other=tmp_path / "other", empty=tmp_path / "empty") for run in runs
+    ]
+    with pytest.raises(ConfigError, match=message):
+        study.read(given)
+
+
+def test_a_value_that_an_older_run_lacks_is_null_in_it(
+    sweep: Path, composed: Compose, tmp_path: Path
+) -> None:
+    older = OmegaConf.create(OmegaConf.to_yaml(composed("controller=lstm", "seed=7")))
+    del older.trainer["clip_norm"]
+    leave(tmp_path / "older", older)
+    with pytest.raises(ConfigError, match=r"trainer.clip_norm is 10.0 or None"):
+        study.read([f"a={sweep}/0", f"a={tmp_path}/older"])
+    newer = composed("controller=lstm", "seed=8", "trainer.clip_norm=null")
+    leave(tmp_path / "newer", newer)
+    read = study.read([f"a={tmp_path}/newer", f"a={tmp_path}/older"])
+    assert [seed.seed for seed in read.seeds["a"]] == [8, 7]
+
+
+def test_a_file_that_is_not_json_is_named(sweep: Path) -> None:
+    (sweep / "1/metrics.json").write_text("{", encoding="utf-8")
+    with pytest.raises(ConfigError, match=f"{sweep} holds a file that cannot be read"):
+        study.read([str(sweep)])
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_command_writes_pictures_and_prints_markdown(sweep: Path, tmp_path: Path) -> None:
+    done = command("-m", "runner.compare", f"LSTM={sweep}/0", "--to", str(tmp_path / "made"))
+    assert done.returncode == 0
+    assert done.stdout.startswith("## copy: runs\n\n|")
+    paths = [Path(line) for line in done.stderr.splitlines()]
+    assert [path.name for path in paths] == ["learning.png", "generalisation.png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
+
+
+@pytest.mark.parametrize("arguments", [[], ["x", "--below", "much"], ["x", "--cruve", "loss"]])
+def test_a_mistake_is_one_paragraph_and_status_2(arguments: list[str]) -> None:
+    done = command("-m", "runner.compare", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Configuration error: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_neither_tensorflow_nor_keras_is_imported() -> None:
+    code = (
+        "import sys, runner.compare, runner.ship, runner.figures\n"
+        "sys.exit(bool({'tensorflow', 'keras'} & set(sys.modules)))"
+    )
+    assert command("-c", code).returncode == 0
