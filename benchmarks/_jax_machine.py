@@ -28,8 +28,9 @@ class State(NamedTuple):
 
 def new_state(weights: Any) -> State:
     values = [jnp.asarray(w) for w in weights]
-    zeros = [jnp.zeros_like(w) for w in values]
-    return State(values, zeros, zeros, jnp.zeros(()))
+    # Two lists of zeros: what is given away to be overwritten may be given away only once.
+    means, squares = ([jnp.zeros_like(w) for w in values] for _ in range(2))
+    return State(values, means, squares, jnp.zeros(()))
 
 
 def length(vectors: Any) -> Any:
