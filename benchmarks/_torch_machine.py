@@ -60,8 +60,22 @@ def step(weights: Any, carry: Any, seen: Any) -> Any:
     return (memory, focus, reads, hidden, cell), output + reads @ projection
 
 
-def loss(one_step: Any, weights: Any, inputs: Any, targets: Any, counts: Any) -> Any:
-    """Mean cross-entropy of the bits that count. one_step: `step`, or what it was compiled to."""
+def steps(weights: Any, carry: Any, inputs: Any) -> Any:
+    """Some steps in a row, as one program to compile."""
+    outputs = []
+    for seen in inputs.unbind(1):
+        carry, output = step(weights, carry, seen)
+        outputs.append(output)
+    return carry, torch.stack(outputs, 1)
+
+
+def loss(
+    some_steps: Any, at_once: int, weights: Any, inputs: Any, targets: Any, counts: Any
+) -> Any:
+    """Mean cross-entropy of the bits that count.
+
+    some_steps: `steps`, or what it was compiled to; it is called for `at_once` steps at a time.
+    """
     batch, units = len(inputs), weights[1].shape[0]
     first_row = torch.zeros(batch, 2, ROWS)
     first_row[:, :, 0] = 1
@@ -73,9 +87,9 @@ def loss(one_step: Any, weights: Any, inputs: Any, targets: Any, counts: Any) ->
         torch.zeros(batch, units),
     )
     outputs = []
-    for seen in inputs.unbind(1):
-        carry, output = one_step(weights, carry, seen)
+    for part in inputs.split(at_once, 1):
+        carry, output = some_steps(weights, carry, part)
         outputs.append(output)
-    logits = torch.stack(outputs, 1)
+    logits = torch.cat(outputs, 1)
     costs = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
     return (costs * counts).sum() / counts.sum()

@@ -4,12 +4,16 @@ Compared: this project's own training path (`runner.step.TrainingStep` on batche
 draws, with the numbers it reports, clipping and the average of weights) against the gradient and
 an Adam update of the same loss alone, on one constant batch. All are at batch 32, 20 steps, N 128,
 M 20, an LSTM of 100; losses and gradients at the same weights are checked before anything is timed.
+PyTorch runs on one thread unless told otherwise: its operations are so small here that a second one
+costs more than it brings.
 
     python benchmarks/references.py
+    python benchmarks/references.py --torch-threads 2
 """
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import time
@@ -17,13 +21,22 @@ from collections.abc import Callable
 from typing import Any
 
 import _common as common
+import _jax_machine
+import _torch_machine
+import jax
 import numpy as np
+import torch
 
 ROUNDS, STEPS_A_ROUND = 7, 20
 RATE = 3e-3
+# Steps that PyTorch compiles as one program: all twenty take many minutes to compile.
+STEPS_COMPILED = 5
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--torch-threads", type=int, default=1)
+    torch.set_num_threads(parser.parse_args().torch_threads)
     common.head(__doc__.splitlines()[0], "jax", "torch")
     ours = common.Trainer(f"trainer.batch_size={common.BATCH}", *common.TWENTY_STEPS)
     weights, batch = _moving_weights(ours), ours.batch()
@@ -85,38 +98,31 @@ def _check_same(name: str, found: Any, expected: Any) -> None:
 
 
 def _jax(weights: list[np.ndarray], batch: Any) -> tuple[Any, Callable[[], Any]]:
-    import _jax_machine as machine
-    import jax
-
     arrays = [jax.numpy.asarray(array) for array in batch]
-    state = machine.new_state(weights)
+    state = _jax_machine.new_state(weights)
 
     def run() -> float:
         nonlocal state
         for _ in range(STEPS_A_ROUND):
-            state, loss = machine.train(state, arrays, RATE)
+            state, loss = _jax_machine.train(state, arrays, RATE)
         return float(loss)
 
     def check() -> Any:
-        loss, gradients = machine.loss_and_gradients(state.weights, arrays)
+        loss, gradients = _jax_machine.loss_and_gradients(state.weights, arrays)
         return float(loss), [np.asarray(g) for g in gradients]
 
     return check, run
 
 
 def _torch(weights: list[np.ndarray], batch: Any, compiled: bool = False) -> Any:
-    import _torch_machine as machine
-    import torch
-
     arrays = [torch.from_numpy(np.ascontiguousarray(array)) for array in batch[:3]]
     parameters = [torch.tensor(w, requires_grad=True) for w in weights]
     optimizer = torch.optim.Adam(parameters, lr=RATE)
-    # The step alone: the twenty of a sequence as one program take many minutes to compile.
-    one_step = torch.compile(machine.step) if compiled else machine.step
+    some_steps = torch.compile(_torch_machine.steps) if compiled else _torch_machine.steps
 
     def gradients() -> Any:
         optimizer.zero_grad()
-        loss = machine.loss(one_step, parameters, *arrays)
+        loss = _torch_machine.loss(some_steps, STEPS_COMPILED, parameters, *arrays)
         loss.backward()
         return loss
 
