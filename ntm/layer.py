@@ -31,6 +31,16 @@ class NeuralTuringMachine(keras.layers.RNN):
     `return_sequences=True`. The equations, the arguments up to `seed` and the departures from the
     paper are those of `NTMCell`; all other arguments are those of `keras.layers.RNN`.
 
+    Args:
+        gradient_checkpointing: None, or a number of steps K: trades time for memory on long
+            sequences. Training then keeps what the machine carries before every K-th step only,
+            instead of every step, and the backward pass runs each segment of K steps once more.
+            About the square root of the length keeps least. On TensorFlow without `unroll` alone;
+            elsewhere it has no effect.
+
+    Raises:
+        ValueError: as `NTMCell`; for a `gradient_checkpointing` that is no number of steps.
+
     Notes:
         No weight depends on `n_width`: `set_weights` takes the weights of a layer with another.
         On TensorFlow the loop runs from the first to the last step that any sequence of the batch
@@ -51,8 +61,10 @@ class NeuralTuringMachine(keras.layers.RNN):
         read_to_output=True,
         dropout=0.0,
         seed=None,
+        gradient_checkpointing=None,
         **rnn_kwargs,
     ):
+        _check_segment(gradient_checkpointing)
         cell = NTMCell(
             units,
             n_width=n_width,
@@ -71,6 +83,7 @@ class NeuralTuringMachine(keras.layers.RNN):
         super().__init__(cell, **rnn_kwargs)
         # Releases of Keras differ in whether RNN sets it.
         self.supports_masking = True
+        self.gradient_checkpointing = gradient_checkpointing
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
         arguments = {
@@ -84,6 +97,7 @@ class NeuralTuringMachine(keras.layers.RNN):
         from ntm import tensorflow_loop
 
         arguments["return_sequences"] = self.return_sequences
+        arguments["segment"] = self.gradient_checkpointing
         return tensorflow_loop.recurrence(self.cell, sequences, initial_state, mask, **arguments)
 
     def reset_state(self):
@@ -130,7 +144,11 @@ class NeuralTuringMachine(keras.layers.RNN):
         config = super().get_config()
         cell_config = self.cell.get_config()
         del config["cell"]
-        return {**config, **{name: cell_config[name] for name in CELL_ARGUMENTS}}
+        return {
+            **config,
+            **{name: cell_config[name] for name in CELL_ARGUMENTS},
+            "gradient_checkpointing": self.gradient_checkpointing,
+        }
 
     @classmethod
     def from_config(cls, config):
@@ -138,6 +156,13 @@ class NeuralTuringMachine(keras.layers.RNN):
         model = config.get("controller_model")
         config["controller_model"] = keras.saving.deserialize_keras_object(model)
         return cls(**config)
+
+
+def _check_segment(steps):
+    if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
+        raise ValueError(
+            f"gradient_checkpointing must be None or a number of steps of at least 1, not {steps!r}"
+        )
 
 
 for _name in CELL_ARGUMENTS:

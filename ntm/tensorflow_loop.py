@@ -7,6 +7,7 @@ the carried state is kept.
 """
 
 import math
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -22,6 +23,7 @@ def recurrence(
     go_backwards=False,
     zero_output_for_mask=False,
     return_sequences=True,
+    segment=None,
 ):
     """Runs a cell over time, as `keras.layers.RNN.inner_loop` does.
 
@@ -34,6 +36,8 @@ def recurrence(
         go_backwards: run from the last step to the first; outputs are in the order of running.
         zero_output_for_mask: put out zeros on masked steps.
         return_sequences: if False, `outputs` is not filled.
+        segment: None, or in training the number of steps between states kept for the gradient,
+            which then computes each segment a second time.
 
     Returns:
         `(last_output, outputs, states)`: (B, units), (B, T, units), list of (B, size).
@@ -44,7 +48,7 @@ def recurrence(
     if go_backwards:
         inputs = tf.reverse(inputs, [0])
         mask = mask if mask is None else tf.reverse(mask, [0])
-    loop = _Loop(cell, inputs, mask, training, return_sequences)
+    loop = _Loop(cell, inputs, mask, training, return_sequences, segment)
     outputs, states = loop.run(list(initial_state))
     last_output = states[0]
     if not return_sequences:
@@ -65,16 +69,34 @@ def _fill_masked(outputs, mask, loop, first, last):
     return tf.where(time >= loop.end, last[None], outputs)
 
 
+class _Part(NamedTuple):
+    """Steps from `start` to before `end`, at most `most` of them."""
+
+    start: Any
+    end: Any
+    most: Any
+
+
+class _Given(NamedTuple):
+    """What the gradient of each step needs: the first `output` stands for all of them."""
+
+    inputs: Any
+    output: Any
+    weights: list[Any]
+    d_outputs: Any
+
+
 class _Loop:
     """The loop and its gradient, over time-major inputs (T, B, input_dim) and mask (T, B, 1)."""
 
-    def __init__(self, cell, inputs, mask, training, return_sequences):
+    def __init__(self, cell, inputs, mask, training, return_sequences, segment):
         self.cell = cell
         self.inputs = inputs
         self.mask = mask
         self.training = training
         self.return_sequences = return_sequences
         self.length = inputs.shape[0] or tf.shape(inputs)[0]
+        self.segment = segment
         self.start, self.end = _bounds(mask, self.length)
         self.changed: set[int] = set()
         # `keras.layers.RNN` forgets the masks before the backward pass needs them.
@@ -111,30 +133,75 @@ class _Loop:
         return list(new_states), list(new_constants)
 
     def _forward(self, inputs, states, constants, weights, keep=False):
-        """The loop; with `keep`, also the states before each step but the output."""
-        count = len(states)
+        """The loop; with `keep`, also the arrays of states that the gradient starts from."""
+        outputs = [self._array(states[0], self.length)] if self.return_sequences else []
+        carried = (states, constants, outputs)
+        if keep and self.segment:
+            carried, kept = self._segments(inputs, weights, carried)
+        else:
+            kept = self._arrays(states, constants, self.length) if keep else []
+            carried, kept = self._steps(inputs, weights, carried, kept, self._whole())
+        states, constants, outputs = carried
+        outputs = outputs[0].stack() if outputs else tf.zeros_like(states[0])[None]
+        return (outputs, states, constants, kept) if keep else (outputs, states, constants)
+
+    def _steps(self, inputs, weights, carried, kept, part):
+        """The steps of one part.
+
+        Args:
+            inputs: (T, B, input_dim).
+            weights: the cell's trainable weights.
+            carried: `(states, constants, outputs)`, outputs a list of no or one array to write to.
+            kept: arrays that get what the cell carries before each step, from index 0 on; or none.
+            part: a `_Part`.
+
+        Returns:
+            `(carried, kept)` after the steps.
+        """
 
         def body(time, states, constants, outputs, kept):
-            if keep:
-                before = (*states[1:], *constants)
-                kept = [array.write(time, value) for array, value in zip(kept, before, strict=True)]
+            kept = kept and _written(kept, time - part.start, states, constants)
             states, constants = self._step(time, inputs[time], states, constants, weights)
-            if self.return_sequences:
-                outputs = outputs.write(time, states[0])
+            outputs = [array.write(time, states[0]) for array in outputs]
             return time + 1, states, constants, outputs, kept
 
-        outputs = self._array(states[0], self.length if self.return_sequences else 1)
-        kept = [self._array(value) for value in (*states[1:], *constants)] if keep else []
-        _, states, constants, outputs, kept = tf.while_loop(
-            lambda time, *_: time < self.end,
+        _, *carried, kept = tf.while_loop(
+            lambda time, *_: time < part.end,
             body,
-            (self.start, states, constants, outputs, kept),
-            maximum_iterations=self.length,
+            (part.start, *carried, kept),
+            maximum_iterations=part.most,
         )
-        assert len(states) == count
-        if keep:
-            return outputs.stack(), states, constants, kept
-        return outputs.stack(), states, constants
+        return carried, kept
+
+    def _segments(self, inputs, weights, carried):
+        """All steps, in segments; kept is only what the cell carries before each segment."""
+        states, constants, _ = carried
+        most = -(-self.length // self.segment)
+
+        def body(index, states, constants, outputs, kept):
+            kept = _written(kept, index, states, constants)
+            carried = (states, constants, outputs)
+            carried, _ = self._steps(inputs, weights, carried, [], self._part(index))
+            return index + 1, *carried, kept
+
+        _, *carried, kept = tf.while_loop(
+            lambda index, *_: index < self._count(),
+            body,
+            (tf.constant(0), *carried, self._arrays(states, constants, most)),
+            maximum_iterations=most,
+        )
+        return carried, kept
+
+    def _whole(self):
+        return _Part(self.start, self.end, self.length)
+
+    def _part(self, index):
+        start = self.start + index * self.segment
+        return _Part(start, tf.minimum(start + self.segment, self.end), self.segment)
+
+    def _count(self):
+        """The number of segments from start to end."""
+        return -(-(self.end - self.start) // self.segment)
 
     def _differentiable(self, inputs, states, constants, weights):
         sizes = (1, len(states), len(constants), len(weights))
@@ -162,13 +229,35 @@ class _Loop:
 
     def _backward(self, inputs, output, weights, kept, d_outputs, d_states):
         """Gradients of inputs, initial states and weights, computing each step again."""
-        count = len(d_states) - 1
+        # The last output is in the state for masked steps only, where its value is not used.
+        given = _Given(inputs, tf.zeros_like(output), weights, d_outputs)
+        sums = (d_states, [tf.zeros_like(w) for w in weights], self._array(inputs[0], self.length))
+        if self.segment:
+            sums = self._backward_segments(given, kept, sums)
+        else:
+            sums = self._backward_steps(given, kept, sums, self._whole())
+        d_states, d_weights, d_inputs = sums
+        return d_inputs.stack(), d_states, d_weights
+
+    def _backward_steps(self, given, kept, sums, part):
+        """The gradient of `_steps`.
+
+        Args:
+            given: a `_Given`.
+            kept: what `_steps` kept.
+            sums: `(d_states, d_weights, d_inputs)` of the steps after this part, the last an array.
+            part: the same `_Part`.
+
+        Returns:
+            The sums with this part's steps added.
+        """
+        inputs, output, weights, d_outputs = given
+        count = len(sums[0]) - 1
 
         def body(time, d_states, d_weights, d_inputs):
             time = time - 1
-            values = [array.read(time) for array in kept]
-            # The last output is in the state for masked steps only, where its value is not used.
-            states = [tf.zeros_like(output), *values[:count]]
+            values = [array.read(time - part.start) for array in kept]
+            states = [output, *values[:count]]
             step_inputs = inputs[time]
             if self.return_sequences:
                 d_states = [d_states[0] + d_outputs[time], *d_states[1:]]
@@ -186,16 +275,39 @@ class _Loop:
             ]
             return time, d_states, d_weights, d_inputs.write(time, d_step)
 
-        _, d_states, d_weights, d_inputs = tf.while_loop(
-            lambda time, *_: time > self.start,
+        _, *sums = tf.while_loop(
+            lambda time, *_: time > part.start,
             body,
-            (self.end, d_states, [tf.zeros_like(w) for w in weights], self._array(inputs[0])),
-            maximum_iterations=self.length,
+            (part.end, *sums),
+            maximum_iterations=part.most,
         )
-        return d_inputs.stack(), d_states, d_weights
+        return sums
 
-    def _array(self, value, size=None):
-        size = self.length if size is None else size
+    def _backward_segments(self, given, kept, sums):
+        """The gradient of `_segments`: the last first, each run once more to keep its states."""
+        count = len(sums[0]) - 1
+
+        def body(index, *sums):
+            index = index - 1
+            values = [array.read(index) for array in kept]
+            states, constants = [given.output, *values[:count]], values[count:]
+            inside = self._arrays(states, constants, self.segment)
+            carried, part = [states, constants, []], self._part(index)
+            _, inside = self._steps(given.inputs, given.weights, carried, inside, part)
+            return index, *self._backward_steps(given, inside, sums, part)
+
+        _, *sums = tf.while_loop(
+            lambda index, *_: index > 0,
+            body,
+            (self._count(), *sums),
+            maximum_iterations=-(-self.length // self.segment),
+        )
+        return sums
+
+    def _arrays(self, states, constants, size):
+        return [self._array(value, size) for value in (*states[1:], *constants)]
+
+    def _array(self, value, size):
         array = tf.TensorArray(
             value.dtype, size=size, element_shape=value.shape, clear_after_read=False
         )
@@ -222,6 +334,11 @@ def _bounds(mask, length):
     end = tf.reduce_max(used * (time + 1))
     start = tf.reduce_min(tf.where(used > 0, time, end))
     return start, end
+
+
+def _written(arrays, index, states, constants):
+    values = (*states[1:], *constants)
+    return [array.write(index, value) for array, value in zip(arrays, values, strict=True)]
 
 
 def _split(flat, sizes):

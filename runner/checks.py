@@ -34,6 +34,7 @@ AT_LEAST_ONE = (
     "ntm.shift_range",
     "ntm.read_heads",
     "ntm.write_heads",
+    "ntm.gradient_checkpointing",
     "trainer.steps",
     "trainer.batch_size",
     "trainer.shards",

@@ -112,7 +112,7 @@ def built(
     return layer
 
 
-def random_machine(kind: str, unroll: bool = False) -> NeuralTuringMachine:
+def random_machine(kind: str, **options: Any) -> NeuralTuringMachine:
     """Everything random at once, with fixed seeds, or batch normalisation alone."""
     if kind == "dropout":
         parts = [
@@ -126,7 +126,8 @@ def random_machine(kind: str, unroll: bool = False) -> NeuralTuringMachine:
             {},
         )
     model = keras.Sequential([*parts, keras.layers.Dense(widths()[1])])
-    return built(model, unroll=unroll, return_sequences=True, return_state=True, **arguments)
+    arguments |= {"return_sequences": True, "return_state": True, **options}
+    return built(model, **arguments)
 
 
 def randomise(layer: keras.layers.Layer, seed: int = 0) -> None:

@@ -317,6 +317,7 @@ def test_the_seeds_number_of_parameters() -> None:
         ({"n_width": 4, "shift_range": 5}, "shift_range=5 is more than the n_width=4"),
         ({"dropout": 1.0}, "dropout must be .* not 1.0"),
         ({"dropout": -0.1}, "dropout must be .* not -0.1"),
+        ({"gradient_checkpointing": 0}, "gradient_checkpointing must be .* at least 1, not 0"),
     ],
 )
 def test_wrong_sizes_are_refused(arguments: dict[str, Any], message: str) -> None:

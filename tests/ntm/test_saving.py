@@ -88,6 +88,7 @@ def test_a_copy_of_the_configuration_has_every_argument() -> None:
         "read_to_output": False,
         "dropout": 0.25,
         "seed": 9,
+        "gradient_checkpointing": 6,
         "return_sequences": True,
         "return_state": True,
         "go_backwards": True,

@@ -86,9 +86,12 @@ def first_steps(*lengths: int) -> np.ndarray:
     return np.arange(LONG) < np.array(lengths)[:, None]
 
 
-def test_one_compilation_for_all_lengths_and_no_step_more_than_the_longest() -> None:
+@pytest.mark.parametrize("segment", [None, 5])
+def test_one_compilation_for_all_lengths_and_no_step_more_than_the_longest(
+    segment: int | None,
+) -> None:
     """With the outputs and gradients of the stock RNN, which runs all steps."""
-    layer, counting = counting_machine(on_host=False)
+    layer, counting = counting_machine(on_host=False, gradient_checkpointing=segment)
     stock = keras.layers.RNN(layer.cell, return_sequences=True)
     stock.build((None, None, INPUTS))
     step, stock_step = training_step(layer, jit_compile=True), training_step(stock)
@@ -193,6 +196,60 @@ def test_frozen_weights_have_no_gradient_and_change_none() -> None:
     frozen_outputs, frozen = layer_gradients(layer, inputs, training=True)
     assert_same(frozen_outputs, outputs)
     assert_same(frozen, [by_inputs])
+
+
+# Lengths of segments that divide the steps of a batch, do not, are all of them, or more.
+SEGMENTS = (5, *(pytest.param(k, marks=pytest.mark.slow) for k in (1, 3, LONG, 2 * LONG)))
+
+
+@pytest.mark.parametrize("segment", SEGMENTS)
+def test_a_checkpointed_gradient_is_the_same(segment: int) -> None:
+    """With gaps in the mask, sequences of random lengths, one of them empty, and initial states."""
+    rng = np.random.default_rng(segment)
+    lengths = rng.integers(1, LONG + 1, size=BATCH)
+    mask = first_steps(*lengths) & (rng.uniform(size=(BATCH, LONG)) < 0.8)
+    mask[-1] = False
+    inputs = random_inputs(BATCH, LONG)
+    options = {"return_sequences": True, "return_state": True}
+    plain = machine("lstm", 2, 2, **options)
+    checkpointed = machine("lstm", 2, 2, gradient_checkpointing=segment, **options)
+    ours = layer_gradients(checkpointed, inputs, mask=mask, training=True)
+    theirs = layer_gradients(plain, inputs, mask=mask, training=True)
+    assert_same(ours[0], theirs[0])
+    assert_same(ours[1], theirs[1])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"return_sequences": False}, {"return_sequences": True, "go_backwards": True}],
+    ids=["last", "backwards"],
+)
+def test_a_checkpointed_gradient_without_a_mask(arguments: dict[str, Any]) -> None:
+    inputs = random_inputs()
+    found = [
+        layer_gradients(machine(gradient_checkpointing=k, **arguments), inputs, training=True)
+        for k in (3, None)
+    ]
+    assert_same(found[0][0], found[1][0])
+    assert_same(found[0][1], found[1][1])
+
+
+def test_checkpointed_steps_are_run_a_second_time_and_no_more() -> None:
+    """Counted in a graph: forward, once more for the states inside a segment, and its gradient."""
+    layer, counting = counting_machine(on_host=True, gradient_checkpointing=3)
+    inputs, mask = tf.constant(random_inputs(2, LONG)), tf.constant(first_steps(8, 7))
+    training_step(layer)(inputs, mask)
+    assert counting.calls <= 3 * 8
+
+
+def test_masks_of_dropout_are_the_same_in_a_segment() -> None:
+    inputs, mask = random_inputs(), random_mask()
+    found = []
+    for segment in (None, 3):
+        layer = random_machine("dropout", gradient_checkpointing=segment)
+        found.append(layer_gradients(layer, inputs, mask=mask, training=True))
+    assert_same(found[1][0], found[0][0])
+    assert_same(found[1][1], found[0][1])
 
 
 @pytest.mark.parametrize("return_sequences", [True, pytest.param(False, marks=pytest.mark.slow)])

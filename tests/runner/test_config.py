@@ -139,6 +139,10 @@ def test_a_recipe_sets_no_value_of_the_controller_it_chooses() -> None:
         ("ntm.read_heads=0", "ntm.read_heads=0 must be at least 1"),
         ("ntm.write_heads=0", "ntm.write_heads=0 must be at least 1"),
         ("ntm.shift_range=0", "ntm.shift_range=0 must be at least 1"),
+        (
+            "ntm.gradient_checkpointing=0",
+            "ntm.gradient_checkpointing=0 must be at least 1",
+        ),
         ("ntm.shift_range=129", "ntm.shift_range=129 is larger than ntm.n_width=128"),
         ("ntm.m_depth=0", "ntm.m_depth=0 must be at least 1"),
         ("ntm.n_width=0", "ntm.n_width=0 must be at least 1"),

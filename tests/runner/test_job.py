@@ -98,6 +98,25 @@ def test_the_same_seed_gives_the_same_numbers(
         np.testing.assert_array_equal(mine, other)
 
 
+def test_a_run_compiles_its_step_and_its_predictions_once(
+    composed: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For sequences of all training lengths, and for the scheduled and final cases."""
+    trainings: list[Training] = []
+    train = Training.run
+
+    def watched(self: Training, watcher: Any) -> Any:
+        trainings.append(self)
+        return train(self, watcher)
+
+    monkeypatch.setattr(Training, "run", watched)
+    run(composed(*TINY, "trainer.steps=8"), tmp_path)
+    (training,) = trainings
+    step, predict = training.step, training.evaluator.predict
+    for compiled in (step.gradients, step.update, predict.compiled):
+        assert compiled.experimental_get_tracing_count() == 1
+
+
 def test_a_resumed_run_ends_where_an_unbroken_one_does(
     finished: Path, composed: Compose, tmp_path: Path
 ) -> None:

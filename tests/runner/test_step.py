@@ -1,8 +1,11 @@
 """One training step: sharding, clipping, averaging, and what it does with bad numbers."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from omegaconf import DictConfig
 
 from runner import build, data
@@ -20,6 +23,8 @@ TINY = (
     "controller.units=6",
 )
 BATCH = 4
+# What a compiled program would say if it left the device before its end.
+HOST = r"\b(?:infeed|outfeed|send|recv)\b|callback|host_compute"
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +147,40 @@ def test_one_compilation_serves_all_lengths(
         step(*batch[:4])
     assert step.gradients.experimental_get_tracing_count() == 1
     assert step.update.experimental_get_tracing_count() == 1
+
+
+def test_a_step_never_leaves_the_device(
+    config: DictConfig, task: Task, batches: list[Batch]
+) -> None:
+    """Its compiled programs call nothing on the host; their only loops are those over time."""
+    step = made(config, task, clip_norm=1.0, clip_factor=3.0, average=0.5)
+    trainable = [tf.identity(v.value) for v in step.model.trainable_variables]
+    constants = [tf.identity(v.value) for v in step.model.non_trainable_variables]
+    arrays = [tf.constant(array) for array in batches[0][:4]]
+    loops = {"gradients": 2, "update": 0}
+    arguments = {
+        "gradients": (trainable, constants, *arrays),
+        "update": (trainable, tf.constant(1.0)),
+    }
+    for name, count in loops.items():
+        compiled = getattr(step, name).experimental_get_compiler_ir(*arguments[name])
+        program = compiled(stage="hlo")
+        assert program.count(" while(") == count
+        assert not re.findall(HOST, program)
+
+
+def test_a_batch_takes_as_many_compiled_calls_as_shards(
+    config: DictConfig, task: Task, batches: list[Batch]
+) -> None:
+    """Nothing is read back in between: the whole step is one graph, built once."""
+    step = made(config, task, shards=2)
+    for batch in batches:
+        step(*batch[:4])
+    assert step.run.experimental_get_tracing_count() == 1
+    graph = step.run.get_concrete_function(*batches[0][:4]).graph
+    calls = [op for op in graph.get_operations() if "PartitionedCall" in op.type]
+    assert len(calls) == 2 + 1  # A gradient a shard, and the update.
+    assert not [op.type for op in graph.get_operations() if "PyFunc" in op.type]
 
 
 def test_predictions_take_other_weights(

@@ -1,0 +1,95 @@
+"""The machine of `ntm/` in vectorised PyTorch: one head of each kind, an LSTM controller.
+
+The shapes are those of the equations: memory (B, N, M), weightings (B, 2, N), the read head first.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+ROWS, COLUMNS, SHIFTS = 128, 20, 3
+SHORTEST, BOUND, GATE_OFFSET, FLOOR, INITIAL = 0.5, 20.0, 2.0, 1e-12, 1e-6
+
+
+def length(vectors: Any) -> Any:
+    return vectors.square().sum(-1).clamp(min=SHORTEST**2).sqrt()
+
+
+def address(memory: Any, previous: Any, key: Any, scalars: Any, shifts: Any) -> Any:
+    """Equations 5 to 9 for both heads. scalars: strength, gate and sharpness, each (B, 2, 1)."""
+    strength, gate, sharpness = scalars
+    products = key @ memory.transpose(1, 2)
+    similarity = products / (length(memory)[:, None] * length(key)[..., None])
+    content = torch.softmax(strength * similarity, -1)
+    gated = gate * content + (1 - gate) * previous
+    shifted = sum(
+        shifts[..., j : j + 1] * torch.roll(gated, j - SHIFTS // 2, -1) for j in range(SHIFTS)
+    )
+    return torch.softmax(sharpness * torch.log(shifted + FLOOR), -1)
+
+
+def lstm(kernel: Any, recurrent: Any, bias: Any, seen: Any, hidden: Any, cell: Any) -> Any:
+    gates = seen @ kernel + hidden @ recurrent + bias
+    enter, forget, new, leave = gates.chunk(4, -1)
+    cell = torch.sigmoid(forget) * cell + torch.sigmoid(enter) * torch.tanh(new)
+    return torch.sigmoid(leave) * torch.tanh(cell), cell
+
+
+def step(weights: Any, carry: Any, seen: Any) -> Any:
+    *recurrent, dense, dense_bias, projection = weights
+    memory, previous, reads, hidden, cell = carry
+    hidden, cell = lstm(*recurrent, torch.cat([seen, reads], -1), hidden, cell)
+    instructions = hidden @ dense + dense_bias
+    bits = projection.shape[1]
+    output, raw = instructions[:, :bits], instructions[:, bits:].clamp(-BOUND, BOUND)
+    sizes = (2 * COLUMNS, 2, 2, 2 * SHIFTS, 2, COLUMNS, COLUMNS)
+    *heads, erase, add = raw.split(sizes, -1)
+    key, strength, gate, shifts, sharpness = (p.reshape(len(p), 2, -1) for p in heads)
+    scalars = (
+        functional.softplus(strength),
+        torch.sigmoid(gate - GATE_OFFSET),
+        1 + functional.softplus(sharpness),
+    )
+    focus = address(memory, previous, torch.tanh(key), scalars, torch.softmax(shifts, -1))
+    reads = (focus[:, :1] @ memory)[:, 0]
+    write = focus[:, 1, :, None]
+    memory = memory * (1 - write * torch.sigmoid(erase)[:, None]) + write * add[:, None]
+    return (memory, focus, reads, hidden, cell), output + reads @ projection
+
+
+def steps(weights: Any, carry: Any, inputs: Any) -> Any:
+    """Some steps in a row, as one program to compile."""
+    outputs = []
+    for seen in inputs.unbind(1):
+        carry, output = step(weights, carry, seen)
+        outputs.append(output)
+    return carry, torch.stack(outputs, 1)
+
+
+def loss(
+    some_steps: Any, at_once: int, weights: Any, inputs: Any, targets: Any, counts: Any
+) -> Any:
+    """Mean cross-entropy of the bits that count.
+
+    some_steps: `steps`, or what it was compiled to; it is called for `at_once` steps at a time.
+    """
+    batch, units = len(inputs), weights[1].shape[0]
+    first_row = torch.zeros(batch, 2, ROWS)
+    first_row[:, :, 0] = 1
+    carry = (
+        torch.full((batch, ROWS, COLUMNS), INITIAL),
+        first_row,
+        torch.full((batch, COLUMNS), INITIAL),
+        torch.zeros(batch, units),
+        torch.zeros(batch, units),
+    )
+    outputs = []
+    for part in inputs.split(at_once, 1):
+        carry, output = some_steps(weights, carry, part)
+        outputs.append(output)
+    logits = torch.cat(outputs, 1)
+    costs = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    return (costs * counts).sum() / counts.sum()
