@@ -52,6 +52,7 @@ POSITIVE = (
     "optimizer.clip_value",
     "trainer.clip_norm",
     "trainer.clip_factor",
+    "trainer.weight_noise",
 )
 BELOW_ONE = (
     "optimizer.beta_1",
