@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import lax, nn
 
 ROWS, COLUMNS, SHIFTS = 128, 20, 3
-SHORTEST, BOUND, GATE_OFFSET, FLOOR, INITIAL = 0.5, 20.0, 2.0, 1e-12, 1e-6
+SHORTEST, BOUND, GATE_OFFSET, FLOOR, INITIAL = 0.5, 20.0, 2.0, 1e-12, 0.1
 ADAM = {"b1": 0.9, "b2": 0.999, "epsilon": 1e-7}
 
 

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 ROWS, COLUMNS, SHIFTS = 128, 20, 3
-SHORTEST, BOUND, GATE_OFFSET, FLOOR, INITIAL = 0.5, 20.0, 2.0, 1e-12, 1e-6
+SHORTEST, BOUND, GATE_OFFSET, FLOOR, INITIAL = 0.5, 20.0, 2.0, 1e-12, 0.1
 
 
 def length(vectors: Any) -> Any:

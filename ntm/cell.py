@@ -14,7 +14,9 @@ from ntm import addressing, heads
 from ntm.controller import Controller
 from ntm.memory import read, write
 
-INITIAL_MEMORY = 1e-6
+# Not nothing: a feed-forward controller that reads zeros from an empty row and sees a vector of
+# zeros could not tell it from recall (docs/copy.md).
+INITIAL_MEMORY = 0.1
 # Rows that only the tails of weightings have touched are short. With a smaller bound, the cosine
 # takes their directions as seriously as those of written rows, and gradients through them explode:
 # solved machines were lost again (docs/copy.md).
@@ -76,8 +78,8 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         Departures from the paper, all measured in docs/copy.md. All heads are addressed and read
         on the memory of the step before, then the write heads write. The read vectors of this
         step reach the output directly, as drawn in the paper's figure 1, instead of through the
-        next step's controller. Memory starts at a constant 1e-6, all weightings on row 0, and
-        read vectors at 1e-6, so no initial value depends on N. Instructions are bounded to
+        next step's controller. Memory starts at a constant 0.1, all weightings on row 0, and
+        read vectors at 0.1, so no initial value depends on N. Instructions are bounded to
         [-20, 20] before their activations; keys pass a tanh; the gate is the sigmoid of its
         instruction less 2, so that a new machine mostly keeps its heads where they are. The
         similarity of equation 6 divides by a length of at least 0.5.

@@ -19,9 +19,9 @@ Array = NDArray[np.float64]
 Controller = Callable[[Array, Any], tuple[Array, Any]]
 
 # Documented departures: the cosine divides by a length of at least 1e-3, in the machine 0.5; memory
-# and read vectors start at 1e-6, instructions stay within 20, the gate has an offset.
+# and read vectors start at 0.1, instructions stay within 20, the gate has an offset.
 SHORTEST, SHORTEST_IN_MACHINE = 1e-3, 0.5
-INITIAL_VALUE = 1e-6
+INITIAL_VALUE = 0.1
 INSTRUCTION_BOUND = 20.0
 GATE_OFFSET = 2.0
 
