@@ -42,7 +42,7 @@ def test_a_shipped_model_still_solves_its_task(
     folder: Path, composed: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job, "run_figures", lambda *_: {})
-    status, metrics = outcome(folder, composed, tmp_path, sequences=128)
+    status, metrics = outcome(folder, composed, tmp_path, sequences=640)
     assert status == "solved", metrics["evaluation"]
 
 
