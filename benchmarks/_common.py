@@ -27,6 +27,10 @@ sys.path.insert(0, str(ROOT))
 BATCH = 32
 TWENTY_STEPS = ("task.min_length=9", "task.max_length=9")
 
+# Constants of the machine (ntm/), for the ones written by hand.
+ROWS, COLUMNS, SHIFTS = 128, 20, 3
+SHORTEST, BOUND, GATE_OFFSET, FLOOR, INITIAL = 0.5, 20.0, 2.0, 1e-12, 0.1
+
 
 def compose(*overrides: str) -> Any:
     """The configuration of `python run.py` with these overrides."""
@@ -57,16 +61,7 @@ class Trainer:
         self.batch_size = self.config.trainer.batch_size
         self.task = schema.task_from(self.config)
         self.model = build.model_from(self.config, self.task)
-        trainer = self.config.trainer
-        self.step = TrainingStep(
-            self.model,
-            build.optimizer_from(self.config),
-            trainer.batch_size,
-            shards=trainer.shards,
-            clip_norm=trainer.clip_norm,
-            clip_factor=trainer.clip_factor,
-            average=trainer.average,
-        )
+        self.step = TrainingStep.from_config(self.config, self.model)
 
     def batch(self, number: int = 1) -> tuple[Any, ...]:
         """One batch: inputs, targets, weights, mask."""

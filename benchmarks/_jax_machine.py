@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from _common import BOUND, COLUMNS, FLOOR, GATE_OFFSET, INITIAL, ROWS, SHIFTS, SHORTEST
 from jax import lax, nn
 
-ROWS, COLUMNS, SHIFTS = 128, 20, 3
-SHORTEST, BOUND, GATE_OFFSET, FLOOR, INITIAL = 0.5, 20.0, 2.0, 1e-12, 0.1
 ADAM = {"b1": 0.9, "b2": 0.999, "epsilon": 1e-7}
 
 

@@ -8,10 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from _common import BOUND, COLUMNS, FLOOR, GATE_OFFSET, INITIAL, ROWS, SHIFTS, SHORTEST
 from torch.nn import functional
-
-ROWS, COLUMNS, SHIFTS = 128, 20, 3
-SHORTEST, BOUND, GATE_OFFSET, FLOOR, INITIAL = 0.5, 20.0, 2.0, 1e-12, 0.1
 
 
 def length(vectors: Any) -> Any:

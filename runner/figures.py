@@ -111,7 +111,7 @@ def heads_figure(
     _vector_panels(grid[:above, 1], right)
     peak = max(threshold, float(writes.max()), float(reads.max()))
     drawn = _weighting_panels(grid[above:, 0], writes, rows, "write", threshold, peak)
-    _weighting_panels(grid[len(right) :, 1], reads, rows, "read", threshold, peak)
+    _weighting_panels(grid[above:, 1], reads, rows, "read", threshold, peak)
     for axis in grid.flat:
         for step in boundaries:
             axis.axvline(step - 0.5, color=PALETTE[5], linewidth=1.2, linestyle="--")

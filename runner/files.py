@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all: a reader never meets half of one."""
+"""The files of a run, written whole or not at all: a reader never meets half of one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+MODEL, METRICS, STATUS, HISTORY = "model.keras", "metrics.json", "status.json", "history.json"
 
 
 @contextmanager
@@ -41,6 +43,11 @@ def write_text(path: Path | str, text: str) -> None:
 def write_json(path: Path | str, value: Any) -> None:
     """Write `value` as indented JSON; numbers that are not finite, which JSON lacks, as null."""
     write_text(path, json.dumps(_plain(value), indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return what a JSON file holds, nothing if it was not written yet."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def _plain(value: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import platform
 import shutil
@@ -20,7 +19,7 @@ from omegaconf import OmegaConf
 from runner import build, checkpoint, data, device, figures
 from runner.errors import ConfigError, RunError
 from runner.evaluate import Evaluator
-from runner.files import replace_with, write_json
+from runner.files import METRICS, MODEL, STATUS, read_json, replace_with, write_json
 from runner.progress import Progress as Terminal
 from runner.progress import print_results
 from runner.report import Reporter, run_figures
@@ -32,7 +31,6 @@ from tasks import Task
 
 log = logging.getLogger(__name__)
 
-MODEL, METRICS, STATUS = "model.keras", "metrics.json", "status.json"
 # What an evaluation takes over from the metrics of the training that it evaluates.
 TRAINED = (
     "steps",
@@ -91,18 +89,7 @@ def run(config: Any, directory: Path) -> float:
 def _training(
     config: Any, task: Task, model: keras.Model, evaluator: Evaluator, directory: Path
 ) -> Training:
-    trainer = config.trainer
-    step = TrainingStep(
-        model,
-        build.optimizer_from(config),
-        trainer.batch_size,
-        shards=trainer.shards,
-        clip_norm=trainer.clip_norm,
-        clip_factor=trainer.clip_factor,
-        average=trainer.average,
-        weight_noise=trainer.weight_noise,
-        seed=config.seed,
-    )
+    step = TrainingStep.from_config(config, model)
     return Training(config, task, step, evaluator, directory)
 
 
@@ -137,8 +124,7 @@ def _train(
 def _load(model: keras.Model, source: Path) -> tuple[Progress, dict[str, Any]]:
     """Set the weights of a saved run, and say what its training took."""
     _load_weights(model, source / MODEL)
-    path = source / METRICS
-    trained = json.loads(path.read_text()) if path.exists() else {}
+    trained = read_json(source / METRICS)
     facts = {key: trained.get(key) for key in TRAINED}
     return Progress(step=facts["steps"] or 0), facts
 

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runner.errors import ConfigError
-from runner.files import write_text
+from runner.files import MODEL, write_text
 from runner.schema import GROUPS, Config, task_from
 
 CONFIG = ".hydra/config.yaml"
@@ -60,7 +60,7 @@ def with_saved(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
 
 def evaluated_config(config: DictConfig, overrides: Sequence[str], checkpoint: Path) -> DictConfig:
     """Return the configuration to evaluate the run in the folder `checkpoint` with."""
-    check_folder("checkpoint", checkpoint, [CONFIG, "model.keras"])
+    check_folder("checkpoint", checkpoint, [CONFIG, MODEL])
     saved = _load(checkpoint, config)
     stated = _over(saved, config, overrides, FREE_IN_EVALUATION, "when a saved run is evaluated")
     if _same_encoding(saved, stated):

@@ -7,7 +7,6 @@ checkpoint, no event file, no path of the machine that trained it.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,10 +16,9 @@ from omegaconf import OmegaConf
 
 from runner.arguments import Parser
 from runner.errors import ConfigError, friendly
-from runner.files import replace_with, write_json, write_text
+from runner.files import METRICS, MODEL, STATUS, read_json, replace_with, write_json, write_text
 from runner.saved import CONFIG, check_folder
 
-MODEL, METRICS, STATUS = "model.keras", "metrics.json", "status.json"
 LARGEST = 1_000_000  # bytes
 PATHS = ("checkpoint", "resume")  # of the configuration
 
@@ -40,7 +38,7 @@ def ship(run: Path, to: Path | None = None) -> Path:
     """
     check_folder("RUN", run, [CONFIG, MODEL, METRICS, STATUS])
     config: Any = OmegaConf.load(run / CONFIG)
-    status = _read(run / STATUS)
+    status = read_json(run / STATUS)
     if config.mode != "train":
         raise ConfigError(f"{run} is an evaluation: ship the run that it evaluated.")
     if status.get("status") != "solved":
@@ -60,13 +58,9 @@ def ship(run: Path, to: Path | None = None) -> Path:
     write_text(folder / CONFIG, OmegaConf.to_yaml(config))
     with replace_with(folder / MODEL) as unfinished:
         unfinished.write_bytes(model)
-    write_json(folder / METRICS, _read(run / METRICS))
+    write_json(folder / METRICS, read_json(run / METRICS))
     write_json(folder / STATUS, status)
     return folder
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from runner import cores
-from runner.build import logits_model
+from runner.build import logits_model, optimizer_from
 
 # How many steps the running mean of gradient norms remembers.
 NORM_MEMORY = 100
@@ -24,8 +24,9 @@ NORM_MEMORY = 100
 class StepResult(NamedTuple):
     """What one training step says of its batch, scalars on the device.
 
-    loss_bits: cross-entropy in bits a sequence. bit_errors: wrong bits a sequence.
-    gradient_norm: global norm before clipping. skipped: 1 if the update was not made.
+    loss_bits: cross-entropy in bits a sequence. bit_errors: wrong bits a sequence. Both are of
+    the weights at which the gradient is taken, noise included. gradient_norm: global norm before
+    clipping. skipped: 1 if the update was not made.
     """
 
     loss_bits: tf.Tensor
@@ -85,6 +86,22 @@ class TrainingStep:
         self.update = tf.function(self._update, jit_compile=True, autograph=False)
         self.run = tf.function(self._run, autograph=False)
 
+    @classmethod
+    def from_config(cls, config: Any, model: keras.Model) -> TrainingStep:
+        """The step that `config.trainer` and `config.optimizer` describe."""
+        trainer = config.trainer
+        return cls(
+            model,
+            optimizer_from(config),
+            trainer.batch_size,
+            shards=trainer.shards,
+            clip_norm=trainer.clip_norm,
+            clip_factor=trainer.clip_factor,
+            average=trainer.average,
+            weight_noise=trainer.weight_noise,
+            seed=config.seed,
+        )
+
     def __call__(self, inputs: Any, targets: Any, weights: Any, mask: Any) -> StepResult:
         """Train on one batch: (B, T, input_dim), twice (B, T, output_dim), and (B, T) bool."""
         return self.run(inputs, targets, weights, mask)
@@ -108,7 +125,7 @@ class TrainingStep:
 
     def _run(self, inputs: Any, targets: Any, weights: Any, mask: Any) -> StepResult:
         trainable, constants = _values(self.model)
-        trainable = self._noisy(trainable)
+        trainable = self.noisy(trainable, self.optimizer.iterations.value)
         sums, gradients, constants = _in_shards(
             lambda *shard: self.gradients(trainable, constants, *shard),
             (inputs, targets, weights, mask),
@@ -121,13 +138,13 @@ class TrainingStep:
         sequences = tf.cast(tf.shape(inputs)[0], tf.float32)
         return StepResult(loss / sequences / tf.math.log(2.0), errors / sequences, norm, skipped)
 
-    def _noisy(self, weights: list[Any]) -> list[Any]:
-        """The weights at which the gradient is taken: the same for all shards of a batch."""
+    def noisy(self, weights: list[Any], updates: Any) -> list[Any]:
+        """The weights at which the gradient is taken after so many updates, for all shards."""
         if self.weight_noise is None:
             return weights
-        step = tf.cast(self.optimizer.iterations.value, tf.int32)
-        seed = tf.stack([self.seed, step])
+        seed = tf.stack([tf.constant(self.seed, tf.int64), tf.cast(updates, tf.int64)])
         sizes = [weight.shape.num_elements() for weight in weights]
+        # Not compiled: on a CPU it would take XLA 17 times as long.
         noise = self.weight_noise * tf.random.stateless_normal([sum(sizes)], seed)
         return [
             weight + tf.reshape(part, weight.shape)

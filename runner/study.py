@@ -6,7 +6,6 @@ runs under one label that differ in more than their seed.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from runner import sweep
 from runner.errors import ConfigError
+from runner.files import HISTORY, METRICS, read_json
 from runner.schema import task_from
 from tasks import Task
 
@@ -119,7 +119,7 @@ def _split(argument: str) -> tuple[str, Path]:
 
 def _seeds(folder: Path) -> list[Seed]:
     try:
-        if (folder / ".hydra").is_dir() or (folder / sweep.METRICS).exists():
+        if (folder / ".hydra").is_dir() or (folder / METRICS).exists():
             return [_seed(folder, sweep.read_run(folder, 0))]
         found = [_seed(folder / str(run.number), run) for run in sweep.read(folder)]
     except (ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
@@ -134,9 +134,7 @@ def _seeds(folder: Path) -> list[Seed]:
 
 
 def _seed(folder: Path, run: sweep.Run) -> Seed:
-    path = folder / "history.json"
-    history = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return Seed(folder, run, history.get("training", []))
+    return Seed(folder, run, read_json(folder / HISTORY).get("training", []))
 
 
 def _own_label(seed: Seed, folder: Path) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,11 +16,10 @@ from typing import Any, NamedTuple
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from runner.files import write_text
+from runner.files import METRICS, STATUS, read_json, write_text
 from runner.table import cell, table
 
 SEED = "seed"
-METRICS = "metrics.json"
 IN_BRIEF = ("solved_at_sequences", "seconds")
 SCORE = "bit_errors_per_sequence"
 
@@ -106,19 +104,15 @@ def read_run(folder: Path, number: int) -> Run:
     stated = folder / ".hydra" / "overrides.yaml"
     config = folder / ".hydra" / "config.yaml"
     overrides = list(OmegaConf.load(stated)) if stated.exists() else []
-    status = _json(folder / "status.json")
+    status = read_json(folder / STATUS)
     return Run(
         number,
         dict(override.lstrip("+").split("=", 1) for override in overrides if "=" in override),
         str(status.get("status", "not started")),
         str(status.get("error") or ""),
-        _flat(_json(folder / METRICS)),
+        _flat(read_json(folder / METRICS)),
         OmegaConf.to_container(OmegaConf.load(config)) if config.exists() else {},  # type: ignore
     )
-
-
-def _json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def _flat(metrics: Mapping[str, Any]) -> dict[str, Any]:

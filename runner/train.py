@@ -14,7 +14,7 @@ import numpy as np
 from runner import checkpoint, data
 from runner.errors import RunError
 from runner.evaluate import Evaluator
-from runner.files import write_json
+from runner.files import HISTORY, write_json
 from runner.step import StepResult, TrainingStep
 from tasks import Batch, Task
 
@@ -89,7 +89,7 @@ class Training:
         """Write a checkpoint of where the training is now."""
         progress = self.progress
         history = {"training": progress.history, "evaluations": progress.evaluations}
-        write_json(self.directory / "history.json", history)
+        write_json(self.directory / HISTORY, history)
         return checkpoint.save(
             self.directory / CHECKPOINTS, progress.step, self.step.variables, asdict(progress)
         )
@@ -192,7 +192,8 @@ class Training:
             if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
                 return f"the weight {variable.path}"
         batch = data.training_batch(self.task, self.config.seed, number, trainer.batch_size)
-        weights = [v.value for v in model.trainable_variables]
+        # Of the step `number` (from 1): where its gradient was taken.
+        weights = self.step.noisy([v.value for v in model.trainable_variables], number - 1)
         constants = [v.value for v in model.non_trainable_variables]
         _, gradients, _ = self.step.gradients(weights, constants, *batch[:4])
         for variable, gradient in zip(model.trainable_variables, gradients, strict=True):

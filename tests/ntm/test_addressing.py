@@ -189,7 +189,7 @@ def test_a_zero_key_and_zero_memory_have_no_preference() -> None:
 
 EXTREMES: dict[str, dict[str, np.ndarray]] = {
     "zero memory": {"memory": np.zeros((BATCH, ROWS, WIDTH))},
-    "initial memory": {"memory": np.full((BATCH, ROWS, WIDTH), 1e-6)},
+    "almost empty memory": {"memory": np.full((BATCH, ROWS, WIDTH), 1e-6)},
     "one empty row": {"memory": np.eye(ROWS, WIDTH)[None].repeat(BATCH, 0)},
     "zero key": {"key": np.zeros((BATCH, HEADS, WIDTH))},
     "tiny key": {"key": np.full((BATCH, HEADS, WIDTH), 1e-20)},

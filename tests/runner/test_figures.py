@@ -141,18 +141,23 @@ def test_heads_names_a_head_that_never_focuses() -> None:
     )
 
 
-def test_heads_takes_different_numbers_of_heads() -> None:
+@pytest.mark.parametrize(
+    ("fewer", "more", "vectors", "fewer_vectors"),
+    [("write", "read", "reads", "adds"), ("read", "write", "adds", "reads")],
+)
+def test_heads_takes_different_numbers_of_heads(
+    fewer: str, more: str, vectors: str, fewer_vectors: str
+) -> None:
     trace = copy_trace(3)
-    for name in ("write_weights", "adds"):
+    for name in (f"{fewer}_weights", fewer_vectors):
         trace[name] = trace[name][:, :1]
     figure = figures.heads_figure(trace, "copy")
     labels = [axis.get_ylabel().split("\n")[0] for axis in figure.axes if axis.axison]
-    assert sorted(labels) == sorted(
-        [
-            *("inputs", "outputs", "weight", "adds", "reads 1", "reads 2", "reads 3"),
-            *("write head", "read head 1", "read head 2", "read head 3"),
-        ]
-    )
+    numbered = [f"{name} {head}" for name in (vectors, f"{more} head") for head in (1, 2, 3)]
+    expected = ["inputs", "outputs", "weight", fewer_vectors, f"{fewer} head", *numbered]
+    assert sorted(labels) == sorted(expected)
+    beside = [panel(figure, name) for name in (f"{fewer} head", f"{more} head 1")]
+    assert len({axis.get_position().y0 for axis in beside}) == 1
 
 
 def test_heads_marks_the_beginning_of_a_phase() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from runner import checks, job, saved, ship
+from runner.files import MODEL
 from runner.schema import task_from
 from tasks import TASKS
 
@@ -50,7 +51,7 @@ def test_a_shipped_model_still_solves_its_task(
 def test_a_shipped_folder_is_small_and_whole(folder: Path) -> None:
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert found == FILES
-    assert (folder / ship.MODEL).stat().st_size <= ship.LARGEST
+    assert (folder / MODEL).stat().st_size <= ship.LARGEST
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["task"] == folder.name
     assert json.loads((folder / "status.json").read_text()) == {"status": "solved", "error": None}
