@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def write_figures(study: Study, folder: Path, curve: str) -> list[Path]:
     """Write the figures of a study and return their paths. `curve` is a key of `CURVES`."""
-    from runner import figures  # matplotlib, only once the arguments are known to be good
+    from runner import canvas  # matplotlib, only once the arguments are known to be good
 
     made: dict[str, Any] = {}
     histories = {label: _curves(seeds, curve) for label, seeds in study.seeds.items()}
@@ -62,17 +62,17 @@ def write_figures(study: Study, folder: Path, curve: str) -> list[Path]:
             made[name] = _generalisation(study, score)
     paths = {folder / f"{name}.png": figure for name, figure in made.items()}
     for path, figure in paths.items():
-        figures.save(figure, path)
+        canvas.save(figure, path)
     return list(paths)
 
 
 def _learning(study: Study, histories: dict[str, Any], curve: str) -> Any:
-    from runner import figures
+    from runner import charts
 
     optimum = _optimum(study) if curve == "loss" else None
     ends = [{sequences[-1] for sequences, _ in curves} for curves in histories.values()]
     early = "a run that ended early keeps its last value"
-    return figures.curves_figure(
+    return charts.curves_figure(
         histories,
         CURVES[curve].words,
         f"{study.task.name}: learning curves",
@@ -87,13 +87,13 @@ def _learning(study: Study, histories: dict[str, Any], curve: str) -> Any:
 
 
 def _generalisation(study: Study, score: Score) -> Any:
-    from runner import figures
+    from runner import charts
 
     results = {
         label: {case: values_of(seeds, case, score) for case in study.cases}
         for label, seeds in study.seeds.items()
     }
-    return figures.generalisation_figure(
+    return charts.generalisation_figure(
         results,
         f"{score.words} a sequence",
         f"{study.task.name}: {score.words} by case",

@@ -16,7 +16,7 @@ import keras
 import tensorflow as tf
 from omegaconf import OmegaConf
 
-from runner import build, checkpoint, data, device, figures
+from runner import build, canvas, checkpoint, data, device
 from runner.errors import ConfigError, RunError
 from runner.evaluate import Evaluator
 from runner.files import METRICS, MODEL, STATUS, read_json, replace_with, write_json
@@ -78,7 +78,7 @@ def run(config: Any, directory: Path) -> float:
         made = run_figures(task, model, _name(config), evaluator, progress, results)
         events.images(progress.step, made)
         for name, figure in made.items():
-            figures.save(figure, directory / "figures" / f"{name}.png")
+            canvas.save(figure, directory / "figures" / f"{name}.png")
     print_results(results, f"{task.name}, {_name(config)}, seed {config.seed}")
     _write_status(directory, status)
     log.info("%s: %s", status, directory)

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
-from runner import figures
+from runner import charts, figures
 from runner.evaluate import Evaluator
 from runner.progress import Progress as Terminal
 from runner.tensorboard import TensorBoardLog
@@ -62,7 +62,7 @@ def run_figures(
         made["heads"] = _heads(model, inputs, weights, title)
     if isinstance(task, NGrams):
         made["predictions"] = _predictions(task, targets[:, 0], outputs[:, 0], scores, title)
-    made["generalisation"] = figures.generalisation_figure(
+    made["generalisation"] = charts.generalisation_figure(
         {name: {case: [r["bit_errors_per_sequence"]] for case, r in results.items()}},
         "wrong bits a sequence",
         task.name,
@@ -98,6 +98,6 @@ def _learning(name: str, progress: Progress, task: Task) -> Figure:
         [point["sequences"] for point in progress.history],
         [point["loss_bits"] for point in progress.history],
     )
-    return figures.curves_figure(
+    return charts.curves_figure(
         {name: [curve]}, "loss, bits a sequence", task.name, logarithmic=True
     )

@@ -30,7 +30,7 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util import tensor_util
 
-from runner.figures import to_png
+from runner.canvas import to_png
 from runner.files import replace_with
 
 HParam = bool | int | float | str

@@ -14,7 +14,7 @@ import pytest
 from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 
-from runner import compare, figures, study
+from runner import canvas, compare, study
 from runner.errors import ConfigError
 from runner.files import write_json, write_text
 
@@ -131,7 +131,7 @@ def test_labels_join_folders(
 def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Figure]:
     """The figures that are saved, by name."""
     kept: dict[str, Figure] = {}
-    monkeypatch.setattr(figures, "save", lambda figure, path: kept.update({path.stem: figure}))
+    monkeypatch.setattr(canvas, "save", lambda figure, path: kept.update({path.stem: figure}))
     return kept
 
 
@@ -293,7 +293,7 @@ def test_a_mistake_is_one_paragraph_and_status_2(arguments: list[str]) -> None:
 
 def test_neither_tensorflow_nor_keras_is_imported() -> None:
     code = (
-        "import sys, runner.compare, runner.ship, runner.figures\n"
+        "import sys, runner.compare, runner.ship, runner.charts\n"
         "sys.exit(bool({'tensorflow', 'keras'} & set(sys.modules)))"
     )
     assert command("-c", code).returncode == 0

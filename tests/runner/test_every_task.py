@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from runner import checks, figures, job, saved
+from runner import canvas, checks, job, saved
 from tasks import TASKS
 
 from .conftest import Compose
@@ -40,9 +40,9 @@ TINY = (
 def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Figure]:
     """The figures that a run saves, by name."""
     kept: dict[str, Figure] = {}
-    save = figures.save
+    save = canvas.save
     monkeypatch.setattr(
-        figures, "save", lambda figure, path: (kept.update({path.stem: figure}), save(figure, path))
+        canvas, "save", lambda figure, path: (kept.update({path.stem: figure}), save(figure, path))
     )
     return kept
 

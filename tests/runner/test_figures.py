@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import subprocess
-import sys
-import weakref
-from pathlib import Path
-
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
@@ -195,118 +189,6 @@ def test_row_window_without_a_used_row_is_the_whole_memory() -> None:
     assert list(figures.row_window((np.full((3, 1, 9), 1 / 9),), 0.5)) == list(range(9))
 
 
-def test_curves_draw_the_median_and_hold_the_last_value_of_a_short_run() -> None:
-    curves = [([0, 1000, 2000], [9, 6, 3]), ([0, 1000], [7, 0]), ([0, 1000, 2000], [8, 4, 2])]
-    held = [[9, 6, 3], [7, 0, 0], [8, 4, 2]]
-    figure = figures.curves_figure({"dense": curves}, "loss", "copy", reference={"chance": 8.5})
-    (axis,) = figure.axes
-    *seeds, median, chance = axis.lines
-    assert [list(line.get_ydata()) for line in seeds] == held
-    assert max(line.get_linewidth() for line in seeds) < median.get_linewidth()
-    assert list(median.get_xdata()) == [0, 1000, 2000]
-    assert list(median.get_ydata()) == [8, 4, 2]
-    assert set(chance.get_ydata()) == {8.5}
-    (band,) = axis.collections  # of three values, half of the way from the middle to each side
-    vertices = {tuple(vertex) for vertex in band.get_paths()[0].vertices}
-    lows, highs = [(7 + 8) / 2, (0 + 4) / 2, (0 + 2) / 2], [(8 + 9) / 2, (4 + 6) / 2, (2 + 3) / 2]
-    assert vertices == {*zip([0, 1000, 2000], lows), *zip([0, 1000, 2000], highs)}  # noqa: B905
-    legend = [text.get_text() for text in axis.get_legend().get_texts()]
-    assert legend == ["dense (3 seeds)", "chance"]
-    assert axis.get_ylabel() == "loss"
-    assert axis.xaxis.get_major_formatter()(1500) == "1.5"
-
-
-def test_a_single_curve_has_neither_band_nor_thin_line() -> None:
-    figure = figures.curves_figure({"lstm": [([0, 10], [8.0, 4.0])]}, "loss", "copy")
-    (axis,) = figure.axes
-    assert len(axis.lines) == 1
-    assert not axis.collections
-
-
-def test_curves_from_far_above_show_what_lies_within_the_limits() -> None:
-    curves = {"lstm": [([0, 10], [200.0, 134.0])]}
-    figure = figures.curves_figure(curves, "loss", "ngrams", limits=(130, 160), notes=["a note"])
-    assert figure.axes[0].get_ylim() == (130, 160)
-    assert caption(figure) == "a note; higher values are left out"
-
-
-def test_no_caption_is_wider_than_its_figure() -> None:
-    curves = {"lstm": [([0, 10], [8.0, 4.0]), ([0, 10], [8.0, 2.0])]}
-    notes = [
-        "point: mean over a 60th of the training",
-        "a run that ended early keeps its last value",
-    ]
-    learning = figures.curves_figure(curves, "loss", "copy", logarithmic=True, notes=notes)
-    cases = {"length=5": [1.0, 2.0]}
-    general = figures.generalisation_figure({"lstm": cases}, "bits", "copy", trained=["length=5"])
-    for figure in (learning, general):
-        figures.to_png(figure)
-        box = figure._supxlabel.get_window_extent()  # type: ignore[attr-defined]
-        assert box.x0 >= 0
-        assert box.x1 <= figure.bbox.width
-
-
-def test_captions_speak_of_seeds_only_when_there_are_several() -> None:
-    one, two = ([0, 10], [8.0, 4.0]), ([0, 10], [8.0, 2.0])
-    assert caption(figures.curves_figure({"lstm": [one]}, "loss", "copy")) == ""
-    assert "median over seeds" in caption(figures.curves_figure({"lstm": [one, two]}, "loss", "x"))
-    alone = figures.generalisation_figure({"lstm": {"length=5": [1.0]}}, "bits", "copy")
-    assert "seed" not in caption(alone)
-    several = figures.generalisation_figure({"lstm": {"length=5": [1.0, 2.0]}}, "bits", "copy")
-    assert caption(several).startswith("point: one seed; line: median; vertical axis")
-
-
-def test_curves_can_be_logarithmic_and_still_show_zero() -> None:
-    curves = {"lstm": [([0, 10], [100.0, 0.0])]}
-    figure = figures.curves_figure(curves, "loss", "copy", logarithmic=True)
-    (axis,) = figure.axes
-    assert axis.get_yscale() == "symlog"
-    low, high = axis.get_ylim()
-    assert low < 0 < 100 < high
-    assert "linear below 0.1" in caption(figure)
-
-
-def places(axis: Axes, case: int, label: str) -> list[float]:
-    """Where the seeds of a label lie at a case, which is at a whole number."""
-    (median,) = (line for line in axis.lines if line.get_label() == label)
-    seeds = [
-        line
-        for line in axis.lines
-        if str(line.get_label()).startswith("_") and line.get_color() == median.get_color()
-    ]
-    return [float(x) for line in seeds for x in line.get_xdata() if abs(x - case) < 0.5]
-
-
-def test_generalisation_draws_every_seed_and_the_median_of_each_case() -> None:
-    results = {
-        "dense": {"length=20": [0.0, 2.0, 1.0], "length=40": [5.0, 3.0, 9.0]},
-        "lstm": {"length=40": [7.0]},
-    }
-    cases = ["length=20", "length=40"]
-    figure = figures.generalisation_figure(results, "bits", "copy", trained=["length=20"])
-    (axis,) = figure.axes
-    assert [label.get_text() for label in axis.get_xticklabels()] == ["length=20", "length=40"]
-    medians = {
-        line.get_label(): [float(value) for value in line.get_ydata()]
-        for line in axis.lines
-        if not str(line.get_label()).startswith("_")
-    }
-    assert medians == {"dense": [1, 5], "lstm": [7]}
-    seeds = sorted(
-        float(value)
-        for line in axis.lines
-        if str(line.get_label()).startswith("_")
-        for value in line.get_ydata()
-    )
-    assert seeds == [0, 1, 2, 3, 5, 7, 9]
-    for place, label in ((1, "dense"), (1, "lstm"), (0, "dense")):  # beside, not over each other
-        assert len({*places(axis, place, label)}) == len(results[label][cases[place]])
-    dense, lstm = places(axis, 1, "dense"), places(axis, 1, "lstm")
-    assert max(dense) < min(lstm)
-    (shade,) = axis.patches
-    assert (shade.get_x(), shade.get_width()) == (-0.5, 1.0)
-
-
 def test_predictions_draw_bits_both_estimates_and_their_difference(
     rng: np.random.Generator,
 ) -> None:
@@ -320,38 +202,3 @@ def test_predictions_draw_bits_both_estimates_and_their_difference(
     bars = [bar.get_height() for bar in panel(figure, "difference").patches]
     assert np.allclose(bars, model - optimum)
     assert caption(figure) == "134 bits"
-
-
-def test_save_writes_the_whole_png_or_leaves_what_was_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "figures" / "heads.png"
-    figure = figures.heads_figure(copy_trace(), "copy")
-    figures.save(figure, path)
-    before = path.read_bytes()
-    assert before == figures.to_png(figure)
-    assert before.startswith(b"\x89PNG")
-    assert before.endswith(b"IEND\xaeB`\x82")
-
-    def half(figure: Figure) -> bytes:
-        raise OSError("no space left")
-
-    monkeypatch.setattr(figures, "to_png", half)
-    with pytest.raises(OSError, match="no space"):
-        figures.save(figure, path)
-    assert path.read_bytes() == before
-    assert list(path.parent.iterdir()) == [path]
-
-
-def test_a_figure_is_forgotten_with_its_last_reference() -> None:
-    figure = figures.heads_figure(copy_trace(), "copy")
-    figures.to_png(figure)
-    reference = weakref.ref(figure)
-    del figure
-    gc.collect()
-    assert reference() is None
-
-
-def test_pyplot_is_not_imported() -> None:
-    code = "import sys, runner.figures; sys.exit('matplotlib.pyplot' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

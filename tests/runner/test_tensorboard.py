@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import EventA
 from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.util import tensor_util
 
-from runner.figures import to_png
+from runner.canvas import to_png
 from runner.tensorboard import TensorBoardLog, flatten, sweep_hparams_config
 
 CONFIG: dict[str, Any] = {"seed": 3, "ntm": {"read_heads": 2}, "trainer": {"shards": None}}
