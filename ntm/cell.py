@@ -1,6 +1,7 @@
 """One time step of the Neural Turing Machine."""
 
 import contextlib
+import math
 from typing import Any, NamedTuple
 
 import keras
@@ -69,7 +70,10 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         activation: of the output.
         read_to_output: add a learned projection P of this step's read vectors to the output.
         dropout: share of the inputs x dropped in training, one mask for a whole sequence.
-        seed: of the dropout masks.
+        state_noise: standard deviation of normal noise on the state of a recurrent controller, new
+            at each step of training: on the cell state of an LSTM, on the state of other cells.
+            What the controller keeps in mind through it, it can keep longer than it was trained to.
+        seed: of the dropout masks and of the noise.
 
     Raises:
         ValueError: for sizes that make no machine, or a controller that breaks its contract.
@@ -80,9 +84,10 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         step reach the output directly, as drawn in the paper's figure 1, instead of through the
         next step's controller. Memory starts at a constant 0.1, all weightings on row 0, and
         read vectors at 0.1, so no initial value depends on N. Instructions are bounded to
-        [-20, 20] before their activations; keys pass a tanh; the gate is the sigmoid of its
-        instruction less 2, so that a new machine mostly keeps its heads where they are. The
-        similarity of equation 6 divides by a length of at least 0.5.
+        [-20, 20] before their activations; keys pass a tanh. The gate is the sigmoid of its
+        instruction less 2; 2 is added to the instruction not to shift and to that of sharpness,
+        so a new machine mostly keeps its heads where they are, and sharp. The similarity of
+        equation 6 divides by a length of at least 0.5.
         Under a half precision policy the controller and P compute in it, the machine and its
         state in float32: half precision cannot hold a small memory or a sharp weighting.
     """
@@ -99,12 +104,15 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         activation="linear",
         read_to_output=True,
         dropout=0.0,
+        state_noise=0.0,
         seed=None,
         **kwargs,
     ):
         _check_sizes(units, n_width, m_depth, shift_range, read_heads, write_heads)
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be a share from 0 to below 1, not {dropout!r}")
+        if isinstance(state_noise, bool) or not 0 <= state_noise < math.inf:
+            raise ValueError(f"state_noise must be a number of at least 0, not {state_noise!r}")
         super().__init__(**kwargs)
         self.units = units
         self.n_width = n_width
@@ -116,8 +124,9 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         self.read_to_output = read_to_output
         self.dropout = dropout
         self.recurrent_dropout = 0.0
+        self.state_noise = state_noise
         self.seed = seed
-        if dropout:
+        if dropout or state_noise:
             self.seed_generator = keras.random.SeedGenerator(seed)
         output_dim = units + sum(
             heads.instruction_sizes(m_depth, shift_range, read_heads, write_heads)
@@ -224,6 +233,10 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         controller_output, controller_states = self.controller(
             seen, state.controller, training=training
         )
+        if training and self.state_noise:
+            controller_states = self.controller.noisy(
+                controller_states, self.state_noise, self.seed_generator
+            )
         output, instructions = heads.split(
             ops.cast(controller_output, state.memory.dtype),
             self.units,
@@ -306,6 +319,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             "activation": keras.activations.serialize(self.activation),
             "read_to_output": self.read_to_output,
             "dropout": self.dropout,
+            "state_noise": self.state_noise,
             "seed": self.seed,
         }
 

@@ -4,6 +4,8 @@ import keras
 from keras import ops
 from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 
+from ntm.noise import normal
+
 CONTRACT = (
     "a controller maps controller_input_dim to controller_output_dim (see "
     "ntm.controller_input_output_shape) and its last activation is linear"
@@ -85,6 +87,30 @@ class Controller(keras.layers.Layer):
                     for size in _state_sizes(stage)
                 )
         return states
+
+    def noisy(self, states, deviation, seed):
+        """The states with normal noise on the last one of each recurrent cell.
+
+        That is the cell state of an LSTM, whose other state follows from it, and the only state of
+        a GRU or a simple recurrent cell.
+
+        Args:
+            states: list of (B, size), in order.
+            deviation: standard deviation of the noise.
+            seed: a `keras.random.SeedGenerator`.
+        """
+        return [
+            state + deviation * normal(ops.shape(state), seed, state.dtype) if last else state
+            for state, last in zip(states, self._last_states(), strict=True)
+        ]
+
+    def _last_states(self):
+        counts = [
+            len(_state_sizes(cell))
+            for stage in self.stages
+            for cell in getattr(stage, "cells", [stage])
+        ]
+        return [number == count for count in counts for number in range(1, count + 1)]
 
     def prepare_dropout(self, batch_size):
         """Draw the dropout masks of all cells, one for the whole sequence."""

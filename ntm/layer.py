@@ -19,6 +19,7 @@ CELL_ARGUMENTS = (
     "activation",
     "read_to_output",
     "dropout",
+    "state_noise",
     "seed",
 )
 
@@ -60,6 +61,7 @@ class NeuralTuringMachine(keras.layers.RNN):
         activation="linear",
         read_to_output=True,
         dropout=0.0,
+        state_noise=0.0,
         seed=None,
         gradient_checkpointing=None,
         **rnn_kwargs,
@@ -76,6 +78,7 @@ class NeuralTuringMachine(keras.layers.RNN):
             activation=activation,
             read_to_output=read_to_output,
             dropout=dropout,
+            state_noise=state_noise,
             seed=seed,
             name="ntm_cell",
             dtype=rnn_kwargs.get("dtype"),

@@ -18,7 +18,12 @@ from runner import cores
 from runner.build import logits_model, optimizer_from
 
 # How many steps the running mean of gradient norms remembers.
-NORM_MEMORY = 100
+NORM_MEMORY = 50
+# Smaller norms of the gradient count as this.
+SMALLEST_NORM = 1e-12
+# The usual norm counts as at least this share of the largest it has been: once a task is learned
+# the usual norm vanishes, and the few sequences that still fail would weigh nothing.
+LEAST_OF_LARGEST = 0.03
 
 
 class StepResult(NamedTuple):
@@ -46,9 +51,11 @@ class TrainingStep:
         batch_size: sequences in every batch.
         shards: parts computed in parallel, None for one a core or GPU.
         clip_norm: largest global norm of the gradient, None for no bound.
-        clip_factor: largest global norm as a multiple of the running mean of the norms, None for
-            no such bound. Once a task is learned its gradients are small, and so is what Adam
-            divides by: a burst that an absolute bound lets through would undo everything.
+        clip_factor: a gradient whose norm is r times this multiple of the usual norm, r > 1, is
+            divided by r^2, so the further out it is the less it moves; None for no such bound.
+            Far out, a gradient says little of where the loss is lower, and a clipped one is still
+            a full step of Adam: bursts of them undo what is learned (docs/copy.md). The usual
+            norm is a running geometric mean, which bursts do not raise as they do a plain one.
         average: decay of the running average of the weights, None for none.
         weight_noise: standard deviation of the normal noise that is added to the weights for each
             gradient (Graves 2011, "Practical Variational Inference for Neural Networks"), None
@@ -81,7 +88,8 @@ class TrainingStep:
             tf.Variable(v.value, trainable=False, name=f"average/{v.path}")
             for v in (model.trainable_variables if average is not None else [])
         ]
-        self.norm_mean = tf.Variable(0.0, trainable=False, name="gradient_norm_mean")
+        self.usual_norm = tf.Variable(0.0, trainable=False, name="usual_gradient_norm")
+        self.largest_norm = tf.Variable(0.0, trainable=False, name="largest_usual_gradient_norm")
         self.gradients = tf.function(self._gradients, jit_compile=True, autograph=False)
         self.update = tf.function(self._update, jit_compile=True, autograph=False)
         self.run = tf.function(self._run, autograph=False)
@@ -114,7 +122,8 @@ class TrainingStep:
             *self.model.non_trainable_variables,
             *self.optimizer.variables,
             *self.averages,
-            self.norm_mean,
+            self.usual_norm,
+            self.largest_norm,
         ]
 
     @property
@@ -178,8 +187,9 @@ class TrainingStep:
         gradients = [gradient / bits for gradient in gradients]
         norm = tf.linalg.global_norm(gradients)
         sound = tf.math.is_finite(norm)
-        bound = self._bound(norm)
-        gradients = [gradient * tf.minimum(1.0, bound / (norm + 1e-12)) for gradient in gradients]
+        outer = self._times_its_bound(norm)
+        scale = self._scale(norm, outer)
+        gradients = [gradient * scale for gradient in gradients]
         variables = [
             v.value
             for v in (*self.model.trainable_variables, *self.optimizer.variables)
@@ -189,22 +199,35 @@ class TrainingStep:
         self.optimizer.apply(gradients, self.model.trainable_variables)
         for variable, old in zip(variables, before, strict=True):
             variable.assign(tf.where(sound, variable, old))
-        self._follow(tf.where(sound, tf.minimum(norm, bound), self.norm_mean))
+        self._follow(tf.where(sound, norm / outer, self.usual_norm))
         return norm, 1.0 - tf.cast(sound, tf.float32)
 
-    def _bound(self, norm: Any) -> Any:
-        """The largest norm that this gradient may have."""
-        bound = norm if self.clip_norm is None else tf.constant(self.clip_norm)
+    def _times_its_bound(self, norm: Any) -> Any:
+        """How many times the bound relative to the usual norm a norm is; 1 within it."""
         if self.clip_factor is None:
-            return bound
-        relative = self.clip_factor * self.norm_mean
-        return tf.where(self.norm_mean > 0, tf.minimum(bound, relative), bound)
+            return tf.ones_like(norm)
+        usual = tf.maximum(self.usual_norm, LEAST_OF_LARGEST * self.largest_norm)
+        known = usual > 0
+        bound = self.clip_factor * tf.where(known, usual, 1.0)
+        return tf.where(known, tf.maximum(1.0, norm / bound), 1.0)
+
+    def _scale(self, norm: Any, outer: Any) -> Any:
+        """What a gradient is multiplied by."""
+        scale = 1.0 / tf.square(outer)
+        if self.clip_norm is None:
+            return scale
+        return tf.minimum(scale, self.clip_norm / tf.maximum(norm, SMALLEST_NORM))
 
     def _follow(self, norm: Any) -> None:
-        """Update the running means of the clipped gradient's norm and of the weights."""
+        """Update the usual norm, and the running mean of the weights."""
         step = tf.cast(self.optimizer.iterations.value, tf.float32)
         decay = tf.minimum(1.0 - 1.0 / NORM_MEMORY, (step - 1.0) / step)
-        self.norm_mean.assign(decay * self.norm_mean + (1.0 - decay) * norm)
+        before, now = (tf.math.log(tf.maximum(n, SMALLEST_NORM)) for n in (self.usual_norm, norm))
+        usual = tf.exp(decay * before + (1.0 - decay) * now)
+        self.usual_norm.assign(usual)
+        largest = tf.maximum(self.largest_norm, usual)
+        # The first few norms are a mean of too few.
+        self.largest_norm.assign(tf.where(step > NORM_MEMORY, largest, 0.0))
         if self.average is None:
             return
         # Starts as a plain mean, so that the initial weights are soon forgotten.
