@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 BIN = $(VENV)/bin
+# Two processes, each with a file at a time: files share what they have trained.
+TEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: run test slow lint types check bench lock clean .venv backends
@@ -11,10 +13,10 @@ run: .venv ## train: make run ARGS="controller=lstm seed=1"
 	$(BIN)/python run.py $(ARGS)
 
 test: backends
-	$(BIN)/python -m pytest $(ARGS)
+	$(TEST) $(ARGS)
 
 slow: backends
-	$(BIN)/python -m pytest -m slow
+	$(TEST) -m slow
 
 lint: .venv
 	$(BIN)/ruff check

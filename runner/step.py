@@ -21,9 +21,6 @@ from runner.build import logits_model, optimizer_from
 NORM_MEMORY = 50
 # Smaller norms of the gradient count as this.
 SMALLEST_NORM = 1e-12
-# The usual norm counts as at least this share of the largest it has been: once a task is learned
-# the usual norm vanishes, and the few sequences that still fail would weigh nothing.
-LEAST_OF_LARGEST = 0.03
 
 
 class StepResult(NamedTuple):
@@ -53,9 +50,10 @@ class TrainingStep:
         clip_norm: largest global norm of the gradient, None for no bound.
         clip_factor: a gradient whose norm is r times this multiple of the usual norm, r > 1, is
             divided by r^2, so the further out it is the less it moves; None for no such bound.
-            Far out, a gradient says little of where the loss is lower, and a clipped one is still
-            a full step of Adam: bursts of them undo what is learned (docs/copy.md). The usual
-            norm is a running geometric mean, which bursts do not raise as they do a plain one.
+            The few outsized gradients of a learned task say little of where its loss is lower, but
+            clipped to a bound they still fill what Adam divides by, and the small gradients that
+            keep the task learned count for nothing (docs/copy.md). The usual norm is a running
+            geometric mean, which outsized gradients do not raise as they do a plain one.
         average: decay of the running average of the weights, None for none.
         weight_noise: standard deviation of the normal noise that is added to the weights for each
             gradient (Graves 2011, "Practical Variational Inference for Neural Networks"), None
@@ -89,7 +87,6 @@ class TrainingStep:
             for v in (model.trainable_variables if average is not None else [])
         ]
         self.usual_norm = tf.Variable(0.0, trainable=False, name="usual_gradient_norm")
-        self.largest_norm = tf.Variable(0.0, trainable=False, name="largest_usual_gradient_norm")
         self.gradients = tf.function(self._gradients, jit_compile=True, autograph=False)
         self.update = tf.function(self._update, jit_compile=True, autograph=False)
         self.run = tf.function(self._run, autograph=False)
@@ -123,7 +120,6 @@ class TrainingStep:
             *self.optimizer.variables,
             *self.averages,
             self.usual_norm,
-            self.largest_norm,
         ]
 
     @property
@@ -206,9 +202,8 @@ class TrainingStep:
         """How many times the bound relative to the usual norm a norm is; 1 within it."""
         if self.clip_factor is None:
             return tf.ones_like(norm)
-        usual = tf.maximum(self.usual_norm, LEAST_OF_LARGEST * self.largest_norm)
-        known = usual > 0
-        bound = self.clip_factor * tf.where(known, usual, 1.0)
+        known = self.usual_norm > 0
+        bound = self.clip_factor * tf.where(known, self.usual_norm, 1.0)
         return tf.where(known, tf.maximum(1.0, norm / bound), 1.0)
 
     def _scale(self, norm: Any, outer: Any) -> Any:
@@ -223,11 +218,7 @@ class TrainingStep:
         step = tf.cast(self.optimizer.iterations.value, tf.float32)
         decay = tf.minimum(1.0 - 1.0 / NORM_MEMORY, (step - 1.0) / step)
         before, now = (tf.math.log(tf.maximum(n, SMALLEST_NORM)) for n in (self.usual_norm, norm))
-        usual = tf.exp(decay * before + (1.0 - decay) * now)
-        self.usual_norm.assign(usual)
-        largest = tf.maximum(self.largest_norm, usual)
-        # The first few norms are a mean of too few.
-        self.largest_norm.assign(tf.where(step > NORM_MEMORY, largest, 0.0))
+        self.usual_norm.assign(tf.exp(decay * before + (1.0 - decay) * now))
         if self.average is None:
             return
         # Starts as a plain mean, so that the initial weights are soon forgotten.
