@@ -14,6 +14,7 @@ from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 from ntm import addressing, heads
 from ntm.controller import Controller
 from ntm.memory import read, write
+from ntm.noise import normal
 
 # Not nothing: a feed-forward controller that reads zeros from an empty row and sees a vector of
 # zeros could not tell it from recall (docs/copy.md).
@@ -73,6 +74,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         state_noise: standard deviation of normal noise on the state of a recurrent controller, new
             at each step of training: on the cell state of an LSTM, on the state of other cells.
             What the controller keeps in mind through it, it can keep longer than it was trained to.
+            Drawn by `NeuralTuringMachine`; in another recurrent layer there is none.
         seed: of the dropout masks and of the noise.
 
     Raises:
@@ -184,6 +186,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         ]
 
     def build(self, input_shape):
+        self.input_dim = input_shape[-1]
         reads_dim = self.read_heads * self.m_depth
         self.controller.build((input_shape[0], input_shape[-1] + reads_dim))
         if self.projection is not None:
@@ -218,7 +221,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         """What the controller says at one step.
 
         Args:
-            inputs: (B, input_dim).
+            inputs: (B, input_dim), and beside it what `with_noise` adds.
             state: the `NTMState` before the step.
             training: as in `call`.
 
@@ -227,16 +230,15 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             part, `ntm.heads.Instructions`, and the controller's new states.
         """
         inputs = ops.cast(inputs, self.compute_dtype)
+        inputs, noise = inputs[:, : self.input_dim], inputs[:, self.input_dim :]
         if training and self.dropout:
             inputs = inputs * ops.cast(super().get_dropout_mask(inputs), inputs.dtype)
         seen = ops.concatenate([inputs, _flat(state.reads)], axis=-1)
         controller_output, controller_states = self.controller(
             seen, state.controller, training=training
         )
-        if training and self.state_noise:
-            controller_states = self.controller.noisy(
-                controller_states, self.state_noise, self.seed_generator
-            )
+        if noise.shape[-1]:
+            controller_states = self.controller.noisy(controller_states, noise)
         output, instructions = heads.split(
             ops.cast(controller_output, state.memory.dtype),
             self.units,
@@ -246,6 +248,17 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             self.write_heads,
         )
         return output, instructions, controller_states
+
+    def with_noise(self, sequences):
+        """Sequences (B, T, input_dim) with what each step adds to the controller's state beside.
+
+        Drawn for all steps at once, a third of the cost of one by one, and the same in the
+        backward pass, which computes steps again.
+        """
+        shape = (*ops.shape(sequences)[:2], sum(self.controller.noise_sizes))
+        noise = normal(shape, self.seed_generator, self.compute_dtype)
+        sequences = ops.cast(sequences, self.compute_dtype)
+        return ops.concatenate([sequences, self.state_noise * noise], axis=-1)
 
     def get_initial_state(self, batch_size=None):
         """Memory and read vectors a small constant, every weighting on row 0, the rest zero."""

@@ -1,10 +1,10 @@
 """Any Keras controller as one recurrent cell with a flat list of states."""
 
+import itertools
+
 import keras
 from keras import ops
 from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
-
-from ntm.noise import normal
 
 CONTRACT = (
     "a controller maps controller_input_dim to controller_output_dim (see "
@@ -88,29 +88,24 @@ class Controller(keras.layers.Layer):
                 )
         return states
 
-    def noisy(self, states, deviation, seed):
-        """The states with normal noise on the last one of each recurrent cell.
+    @property
+    def noise_sizes(self):
+        """Widths of the noise on each state: none but on the last one of each recurrent cell.
 
-        That is the cell state of an LSTM, whose other state follows from it, and the only state of
-        a GRU or a simple recurrent cell.
-
-        Args:
-            states: list of (B, size), in order.
-            deviation: standard deviation of the noise.
-            seed: a `keras.random.SeedGenerator`.
+        The last is the cell state of an LSTM, whose other state follows from it, and the only
+        state of a GRU or a simple recurrent cell.
         """
-        return [
-            state + deviation * normal(ops.shape(state), seed, state.dtype) if last else state
-            for state, last in zip(states, self._last_states(), strict=True)
-        ]
+        cells = (cell for stage in self.stages for cell in getattr(stage, "cells", [stage]))
+        sizes = [_state_sizes(cell) for cell in cells]
+        return [size for each in sizes for size in (*[0] * (len(each) - 1), *each[-1:])]
 
-    def _last_states(self):
-        counts = [
-            len(_state_sizes(cell))
-            for stage in self.stages
-            for cell in getattr(stage, "cells", [stage])
+    def noisy(self, states, noise):
+        """The states, a list of (B, size), with noise (B, the sum of `noise_sizes`) added."""
+        ends = itertools.accumulate(self.noise_sizes)
+        return [
+            state + noise[:, end - size : end] if size else state
+            for state, size, end in zip(states, self.noise_sizes, ends, strict=True)
         ]
-        return [number == count for count in counts for number in range(1, count + 1)]
 
     def prepare_dropout(self, batch_size):
         """Draw the dropout masks of all cells, one for the whole sequence."""

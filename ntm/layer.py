@@ -94,6 +94,8 @@ class NeuralTuringMachine(keras.layers.RNN):
             "go_backwards": self.go_backwards,
             "zero_output_for_mask": self.zero_output_for_mask,
         }
+        if training and self.state_noise:
+            sequences = self.cell.with_noise(sequences)
         if keras.backend.backend() != "tensorflow" or self.unroll:
             arguments["unroll"] = self.unroll
             return loop.recurrence(self.cell, sequences, initial_state, mask, **arguments)

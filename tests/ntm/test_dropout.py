@@ -118,11 +118,10 @@ def test_what_a_controller_learns_outside_of_gradients_is_kept(kind: str) -> Non
 def test_noise_is_on_the_last_state_of_each_cell_in_training(
     cells: list[Any], noisy: list[bool]
 ) -> None:
-    layer = built(layers.StackedRNNCells(cells), state_noise=0.3, seed=1)
-    many = np.repeat(random_inputs(1, 1), 500, axis=0)
-    states = layer.get_initial_state(len(many))
+    layer = built(layers.StackedRNNCells(cells), state_noise=0.3, seed=1, return_state=True)
+    same = np.repeat(random_inputs(1, 1), 500, axis=0)
     quiet, first, second = (
-        [numpy(state) for state in layer.cell(many[:, 0], states, training=training)[1][4:]]
+        [numpy(state) for state in layer(same, training=training)[5:]]
         for training in (False, True, True)
     )
     for clean, one, other, expected in zip(quiet, first, second, noisy, strict=True):
