@@ -61,6 +61,7 @@ BELOW_ONE = (
     "optimizer.rho",
     "optimizer.momentum",
     "trainer.average",
+    "trainer.clip_floor",
 )
 
 

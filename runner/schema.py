@@ -47,6 +47,7 @@ class Trainer:
     clip_norm: float | None
     average: float | None
     clip_factor: float | None
+    clip_floor: float
     weight_noise: float | None
     verbose: bool
 

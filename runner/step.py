@@ -54,6 +54,8 @@ class TrainingStep:
             clipped to a bound they still fill what Adam divides by, and the small gradients that
             keep the task learned count for nothing (docs/copy.md). The usual norm is a running
             geometric mean, which outsized gradients do not raise as they do a plain one.
+        clip_floor: the usual norm counts as at least this share of the largest that it has been.
+            Above 0 the rare sequences that a learned machine still fails on go on counting.
         average: decay of the running average of the weights, None for none.
         weight_noise: standard deviation of the normal noise that is added to the weights for each
             gradient (Graves 2011, "Practical Variational Inference for Neural Networks"), None
@@ -69,6 +71,7 @@ class TrainingStep:
         shards: int | None = None,
         clip_norm: float | None = None,
         clip_factor: float | None = None,
+        clip_floor: float = 0.0,
         average: float | None = None,
         weight_noise: float | None = None,
         seed: int = 0,
@@ -77,6 +80,7 @@ class TrainingStep:
         self.optimizer = optimizer
         self.clip_norm = clip_norm
         self.clip_factor = clip_factor
+        self.clip_floor = clip_floor
         self.average = average
         self.weight_noise = weight_noise
         self.seed = seed
@@ -87,6 +91,7 @@ class TrainingStep:
             for v in (model.trainable_variables if average is not None else [])
         ]
         self.usual_norm = tf.Variable(0.0, trainable=False, name="usual_gradient_norm")
+        self.largest_norm = tf.Variable(0.0, trainable=False, name="largest_usual_gradient_norm")
         self.gradients = tf.function(self._gradients, jit_compile=True, autograph=False)
         self.update = tf.function(self._update, jit_compile=True, autograph=False)
         self.run = tf.function(self._run, autograph=False)
@@ -102,6 +107,7 @@ class TrainingStep:
             shards=trainer.shards,
             clip_norm=trainer.clip_norm,
             clip_factor=trainer.clip_factor,
+            clip_floor=trainer.clip_floor,
             average=trainer.average,
             weight_noise=trainer.weight_noise,
             seed=config.seed,
@@ -120,6 +126,7 @@ class TrainingStep:
             *self.optimizer.variables,
             *self.averages,
             self.usual_norm,
+            self.largest_norm,
         ]
 
     @property
@@ -202,8 +209,9 @@ class TrainingStep:
         """How many times the bound relative to the usual norm a norm is; 1 within it."""
         if self.clip_factor is None:
             return tf.ones_like(norm)
-        known = self.usual_norm > 0
-        bound = self.clip_factor * tf.where(known, self.usual_norm, 1.0)
+        usual = tf.maximum(self.usual_norm, self.clip_floor * self.largest_norm)
+        known = usual > 0
+        bound = self.clip_factor * tf.where(known, usual, 1.0)
         return tf.where(known, tf.maximum(1.0, norm / bound), 1.0)
 
     def _scale(self, norm: Any, outer: Any) -> Any:
@@ -218,7 +226,11 @@ class TrainingStep:
         step = tf.cast(self.optimizer.iterations.value, tf.float32)
         decay = tf.minimum(1.0 - 1.0 / NORM_MEMORY, (step - 1.0) / step)
         before, now = (tf.math.log(tf.maximum(n, SMALLEST_NORM)) for n in (self.usual_norm, norm))
-        self.usual_norm.assign(tf.exp(decay * before + (1.0 - decay) * now))
+        usual = tf.exp(decay * before + (1.0 - decay) * now)
+        self.usual_norm.assign(usual)
+        # The first few are a mean of too few.
+        largest = tf.where(step > NORM_MEMORY, tf.maximum(self.largest_norm, usual), 0.0)
+        self.largest_norm.assign(largest)
         if self.average is None:
             return
         # Starts as a plain mean, so that the initial weights are soon forgotten.

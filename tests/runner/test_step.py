@@ -110,6 +110,21 @@ def test_the_further_out_a_gradient_is_the_less_it_moves(
     assert float(step.usual_norm) == pytest.approx(min(norm, bound), rel=1e-3)
 
 
+@pytest.mark.parametrize(("floor", "times"), [(0.0, 100.0), (0.25, 2.0)])
+def test_the_usual_norm_counts_as_a_share_of_the_largest_at_least(
+    config: DictConfig, task: Task, batches: list[Batch], floor: float, times: float
+) -> None:
+    """Usual is a hundredth of the gradient, a quarter of the largest is half of it."""
+    norm = float(made(config, task)(*batches[0][:4]).gradient_norm)
+    step = made(config, task, clip_factor=1.0, clip_floor=floor)
+    step.usual_norm.assign(norm / 100)
+    step.largest_norm.assign(2 * norm)
+    before = weights(step)
+    step(*batches[0][:4])
+    moved = np.linalg.norm(weights(step) - before)
+    assert moved == pytest.approx(norm / times**2, rel=1e-2)
+
+
 def test_the_usual_norm_is_a_geometric_mean(
     config: DictConfig, task: Task, batches: list[Batch]
 ) -> None:
