@@ -10,18 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from _common import (
-    BOUND,
-    COLUMNS,
-    FLOOR,
-    GATE_OFFSET,
-    INITIAL,
-    ROWS,
-    SHARPNESS_OFFSET,
-    SHIFTS,
-    SHORTEST,
-    STAY_OFFSET,
-)
+from _common import BOUND, COLUMNS, FLOOR, GATE_OFFSET, INITIAL, ROWS, SHIFTS, SHORTEST
 from jax import lax, nn
 
 ADAM = {"b1": 0.9, "b2": 0.999, "epsilon": 1e-7}
@@ -78,13 +67,8 @@ def step(weights: Any, carry: Any, seen: Any) -> Any:
     ends = [sum(sizes[: i + 1]) for i in range(len(sizes) - 1)]
     *heads, erase, add = jnp.split(raw, ends, axis=-1)
     key, strength, gate, shifts, sharpness = (part.reshape(len(part), 2, -1) for part in heads)
-    scalars = (
-        nn.softplus(strength),
-        nn.sigmoid(gate - GATE_OFFSET),
-        1 + nn.softplus(sharpness + SHARPNESS_OFFSET),
-    )
-    shifts = nn.softmax(shifts + jnp.array(STAY_OFFSET))
-    focus = address(memory, previous, jnp.tanh(key), scalars, shifts)
+    scalars = nn.softplus(strength), nn.sigmoid(gate - GATE_OFFSET), 1 + nn.softplus(sharpness)
+    focus = address(memory, previous, jnp.tanh(key), scalars, nn.softmax(shifts))
     reads = jnp.einsum("bn,bnm->bm", focus[:, 0], memory)
     write = focus[:, 1, :, None]
     memory = memory * (1 - write * nn.sigmoid(erase)[:, None]) + write * add[:, None]

@@ -8,18 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from _common import (
-    BOUND,
-    COLUMNS,
-    FLOOR,
-    GATE_OFFSET,
-    INITIAL,
-    ROWS,
-    SHARPNESS_OFFSET,
-    SHIFTS,
-    SHORTEST,
-    STAY_OFFSET,
-)
+from _common import BOUND, COLUMNS, FLOOR, GATE_OFFSET, INITIAL, ROWS, SHIFTS, SHORTEST
 from torch.nn import functional
 
 
@@ -60,10 +49,9 @@ def step(weights: Any, carry: Any, seen: Any) -> Any:
     scalars = (
         functional.softplus(strength),
         torch.sigmoid(gate - GATE_OFFSET),
-        1 + functional.softplus(sharpness + SHARPNESS_OFFSET),
+        1 + functional.softplus(sharpness),
     )
-    shifts = torch.softmax(shifts + torch.tensor(STAY_OFFSET), -1)
-    focus = address(memory, previous, torch.tanh(key), scalars, shifts)
+    focus = address(memory, previous, torch.tanh(key), scalars, torch.softmax(shifts, -1))
     reads = (focus[:, :1] @ memory)[:, 0]
     write = focus[:, 1, :, None]
     memory = memory * (1 - write * torch.sigmoid(erase)[:, None]) + write * add[:, None]

@@ -5,19 +5,15 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
-from ntm.addressing import shift_offsets, softmax
+from ntm.addressing import softmax
 
 # Where an instruction leaves this range its activation is flat to float32's eye, so the value
 # carries nothing more; a bound keeps one outsized step of the optimizer from being final.
 INSTRUCTION_BOUND = 20.0
 
-# A new machine mostly keeps its heads where they are and its weightings sharp (docs/copy.md).
-# Without the first, each step blurs half of every weighting over all rows, and seeds learn late;
-# without the second, heads learn to drift apart in opposite directions, which collide once a
-# sequence is half as long as the memory; without the third, weightings blur in long sequences.
+# A new machine mostly keeps its heads where they are, instead of blurring them by half over all
+# rows at each step: seeds that would learn late or never learn (docs/copy.md).
 GATE_OFFSET = 2.0
-STAY_OFFSET = 2.0
-SHARPNESS_OFFSET = 2.0
 
 
 class Instructions(NamedTuple):
@@ -121,16 +117,10 @@ def activate(raw):
         # Softplus: positive, and close to linear where the strength is large.
         strength=ops.softplus(raw.strength),
         gate=ops.sigmoid(raw.gate - GATE_OFFSET),
-        shift_weights=softmax(raw.shift_weights + _stay(raw.shift_weights)),
+        shift_weights=softmax(raw.shift_weights),
         # The paper asks for gamma >= 1.
-        sharpness=1.0 + ops.softplus(raw.sharpness + SHARPNESS_OFFSET),
+        sharpness=1.0 + ops.softplus(raw.sharpness),
         erase=ops.sigmoid(raw.erase),
         # Linear, as in the paper: a tanh here kept some seeds from learning (docs/copy.md).
         add=raw.add,
     )
-
-
-def _stay(shifts):
-    """(S,) to add to the instructions of the shifts: something for no shift, else nothing."""
-    offsets = [STAY_OFFSET * (offset == 0) for offset in shift_offsets(shifts.shape[-1])]
-    return ops.convert_to_tensor(offsets, dtype=shifts.dtype)

@@ -29,7 +29,6 @@ class Ntm:
     read_heads: int
     write_heads: int
     read_to_output: bool
-    state_noise: float
     gradient_checkpointing: int | None
 
 
@@ -47,7 +46,6 @@ class Trainer:
     clip_norm: float | None
     average: float | None
     clip_factor: float | None
-    clip_floor: float
     weight_noise: float | None
     verbose: bool
 

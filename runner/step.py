@@ -18,9 +18,7 @@ from runner import cores
 from runner.build import logits_model, optimizer_from
 
 # How many steps the running mean of gradient norms remembers.
-NORM_MEMORY = 50
-# Smaller norms of the gradient count as this.
-SMALLEST_NORM = 1e-12
+NORM_MEMORY = 100
 
 
 class StepResult(NamedTuple):
@@ -48,14 +46,9 @@ class TrainingStep:
         batch_size: sequences in every batch.
         shards: parts computed in parallel, None for one a core or GPU.
         clip_norm: largest global norm of the gradient, None for no bound.
-        clip_factor: a gradient whose norm is r times this multiple of the usual norm, r > 1, is
-            divided by r^2, so the further out it is the less it moves; None for no such bound.
-            The few outsized gradients of a learned task say little of where its loss is lower, but
-            clipped to a bound they still fill what Adam divides by, and the small gradients that
-            keep the task learned count for nothing (docs/copy.md). The usual norm is a running
-            geometric mean, which outsized gradients do not raise as they do a plain one.
-        clip_floor: the usual norm counts as at least this share of the largest that it has been.
-            Above 0 the rare sequences that a learned machine still fails on go on counting.
+        clip_factor: largest global norm as a multiple of the running mean of the norms, None for
+            no such bound. Once a task is learned its gradients are small, and so is what Adam
+            divides by: a burst that an absolute bound lets through would undo everything.
         average: decay of the running average of the weights, None for none.
         weight_noise: standard deviation of the normal noise that is added to the weights for each
             gradient (Graves 2011, "Practical Variational Inference for Neural Networks"), None
@@ -71,7 +64,6 @@ class TrainingStep:
         shards: int | None = None,
         clip_norm: float | None = None,
         clip_factor: float | None = None,
-        clip_floor: float = 0.0,
         average: float | None = None,
         weight_noise: float | None = None,
         seed: int = 0,
@@ -80,7 +72,6 @@ class TrainingStep:
         self.optimizer = optimizer
         self.clip_norm = clip_norm
         self.clip_factor = clip_factor
-        self.clip_floor = clip_floor
         self.average = average
         self.weight_noise = weight_noise
         self.seed = seed
@@ -90,8 +81,7 @@ class TrainingStep:
             tf.Variable(v.value, trainable=False, name=f"average/{v.path}")
             for v in (model.trainable_variables if average is not None else [])
         ]
-        self.usual_norm = tf.Variable(0.0, trainable=False, name="usual_gradient_norm")
-        self.largest_norm = tf.Variable(0.0, trainable=False, name="largest_usual_gradient_norm")
+        self.norm_mean = tf.Variable(0.0, trainable=False, name="gradient_norm_mean")
         self.gradients = tf.function(self._gradients, jit_compile=True, autograph=False)
         self.update = tf.function(self._update, jit_compile=True, autograph=False)
         self.run = tf.function(self._run, autograph=False)
@@ -107,7 +97,6 @@ class TrainingStep:
             shards=trainer.shards,
             clip_norm=trainer.clip_norm,
             clip_factor=trainer.clip_factor,
-            clip_floor=trainer.clip_floor,
             average=trainer.average,
             weight_noise=trainer.weight_noise,
             seed=config.seed,
@@ -125,8 +114,7 @@ class TrainingStep:
             *self.model.non_trainable_variables,
             *self.optimizer.variables,
             *self.averages,
-            self.usual_norm,
-            self.largest_norm,
+            self.norm_mean,
         ]
 
     @property
@@ -190,9 +178,8 @@ class TrainingStep:
         gradients = [gradient / bits for gradient in gradients]
         norm = tf.linalg.global_norm(gradients)
         sound = tf.math.is_finite(norm)
-        outer = self._times_its_bound(norm)
-        scale = self._scale(norm, outer)
-        gradients = [gradient * scale for gradient in gradients]
+        bound = self._bound(norm)
+        gradients = [gradient * tf.minimum(1.0, bound / (norm + 1e-12)) for gradient in gradients]
         variables = [
             v.value
             for v in (*self.model.trainable_variables, *self.optimizer.variables)
@@ -202,35 +189,22 @@ class TrainingStep:
         self.optimizer.apply(gradients, self.model.trainable_variables)
         for variable, old in zip(variables, before, strict=True):
             variable.assign(tf.where(sound, variable, old))
-        self._follow(tf.where(sound, norm / outer, self.usual_norm))
+        self._follow(tf.where(sound, tf.minimum(norm, bound), self.norm_mean))
         return norm, 1.0 - tf.cast(sound, tf.float32)
 
-    def _times_its_bound(self, norm: Any) -> Any:
-        """How many times the bound relative to the usual norm a norm is; 1 within it."""
+    def _bound(self, norm: Any) -> Any:
+        """The largest norm that this gradient may have."""
+        bound = norm if self.clip_norm is None else tf.constant(self.clip_norm)
         if self.clip_factor is None:
-            return tf.ones_like(norm)
-        usual = tf.maximum(self.usual_norm, self.clip_floor * self.largest_norm)
-        known = usual > 0
-        bound = self.clip_factor * tf.where(known, usual, 1.0)
-        return tf.where(known, tf.maximum(1.0, norm / bound), 1.0)
-
-    def _scale(self, norm: Any, outer: Any) -> Any:
-        """What a gradient is multiplied by."""
-        scale = 1.0 / tf.square(outer)
-        if self.clip_norm is None:
-            return scale
-        return tf.minimum(scale, self.clip_norm / tf.maximum(norm, SMALLEST_NORM))
+            return bound
+        relative = self.clip_factor * self.norm_mean
+        return tf.where(self.norm_mean > 0, tf.minimum(bound, relative), bound)
 
     def _follow(self, norm: Any) -> None:
-        """Update the usual norm, and the running mean of the weights."""
+        """Update the running means of the clipped gradient's norm and of the weights."""
         step = tf.cast(self.optimizer.iterations.value, tf.float32)
         decay = tf.minimum(1.0 - 1.0 / NORM_MEMORY, (step - 1.0) / step)
-        before, now = (tf.math.log(tf.maximum(n, SMALLEST_NORM)) for n in (self.usual_norm, norm))
-        usual = tf.exp(decay * before + (1.0 - decay) * now)
-        self.usual_norm.assign(usual)
-        # The first few are a mean of too few.
-        largest = tf.where(step > NORM_MEMORY, tf.maximum(self.largest_norm, usual), 0.0)
-        self.largest_norm.assign(largest)
+        self.norm_mean.assign(decay * self.norm_mean + (1.0 - decay) * norm)
         if self.average is None:
             return
         # Starts as a plain mean, so that the initial weights are soon forgotten.

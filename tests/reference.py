@@ -19,17 +19,11 @@ Array = NDArray[np.float64]
 Controller = Callable[[Array, Any], tuple[Array, Any]]
 
 # Documented departures: the cosine divides by a length of at least 1e-3, in the machine 0.5; memory
-# and read vectors start at 0.1, instructions stay within 20; gate, sharpness and not shifting
-# have an offset.
+# and read vectors start at 0.1, instructions stay within 20, the gate has an offset.
 SHORTEST, SHORTEST_IN_MACHINE = 1e-3, 0.5
 INITIAL_VALUE = 0.1
 INSTRUCTION_BOUND = 20.0
-GATE_OFFSET, SHARPNESS_OFFSET, STAY_OFFSET = 2.0, 2.0, 2.0
-
-
-def stay(shift_range: int) -> Array:
-    """The offsets of the shifts' instructions: of three shifts, the middle one has one."""
-    return STAY_OFFSET * (np.arange(shift_range) == (shift_range - 1) // 2)
+GATE_OFFSET = 2.0
 
 
 def sigmoid(x: Any) -> Any:
@@ -177,8 +171,8 @@ class Machine:
                 np.tanh(keys[head]),
                 softplus(strengths[head][0]),
                 sigmoid(gates[head][0] - GATE_OFFSET),
-                softmax(shifts[head] + stay(self.shift_range)),
-                1 + softplus(sharpnesses[head][0] + SHARPNESS_OFFSET),
+                softmax(shifts[head]),
+                1 + softplus(sharpnesses[head][0]),
                 SHORTEST_IN_MACHINE,
             )
             for head in range(self.read_heads + self.write_heads)

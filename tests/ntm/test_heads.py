@@ -11,15 +11,7 @@ from keras import ops
 from ntm import controller_input_output_shape
 from ntm.heads import Instructions, instruction_sizes, split
 from tests.ntm.backend import gradients, numpy
-from tests.reference import (
-    GATE_OFFSET,
-    SHARPNESS_OFFSET,
-    Machine,
-    sigmoid,
-    softmax,
-    softplus,
-    stay,
-)
+from tests.reference import GATE_OFFSET, Machine, sigmoid, softmax, softplus
 
 
 @pytest.mark.parametrize(
@@ -48,8 +40,8 @@ ACTIVATIONS: dict[str, Any] = {
     "key": np.tanh,
     "strength": softplus,
     "gate": lambda x: sigmoid(x - GATE_OFFSET),
-    "shift_weights": lambda x: softmax(x + stay(len(x))),
-    "sharpness": lambda x: 1 + softplus(x + SHARPNESS_OFFSET),
+    "shift_weights": softmax,
+    "sharpness": lambda x: 1 + softplus(x),
     "erase": sigmoid,
     "add": lambda x: x,
 }
@@ -94,7 +86,7 @@ def test_instructions_keep_their_ranges_however_large_the_output(spread: float) 
         "strength": (0, 21),
         "gate": (0, 1),
         "shift_weights": (0, 1),
-        "sharpness": (1, 24),
+        "sharpness": (1, 22),
         "erase": (0, 1),
         "add": (-20, 20),
     }

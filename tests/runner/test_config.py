@@ -137,7 +137,6 @@ def test_a_recipe_sets_no_value_of_the_controller_it_chooses() -> None:
     ("override", "message"),
     [
         ("ntm.read_heads=0", "ntm.read_heads=0 must be at least 1"),
-        ("ntm.state_noise=-1", "ntm.state_noise=-1.0 must be at least 0"),
         ("ntm.write_heads=0", "ntm.write_heads=0 must be at least 1"),
         ("ntm.shift_range=0", "ntm.shift_range=0 must be at least 1"),
         (
