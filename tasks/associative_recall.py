@@ -66,7 +66,13 @@ class AssociativeRecall(Task):
     def durations(self, sizes: Mapping[str, IntArray]) -> IntArray:
         return (sizes["items"] + 2) * (self.item_length + 1)
 
-    def encode(self, rng: np.random.Generator, sizes: Mapping[str, IntArray], steps: int) -> Batch:
+    def encode(
+        self,
+        rng: np.random.Generator,
+        sizes: Mapping[str, IntArray],
+        steps: int,
+        training: bool = False,
+    ) -> Batch:
         items, length, bits = sizes["items"], self.item_length, self.bits
         sequences = np.arange(len(items))
         vectors = random_bits(rng, (len(items), int(items.max()) * length, bits))

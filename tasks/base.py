@@ -98,8 +98,17 @@ class Task(abc.ABC):
         """Time steps (B,) of the sequences whose sizes (B,) are given."""
 
     @abc.abstractmethod
-    def encode(self, rng: np.random.Generator, sizes: Mapping[str, IntArray], steps: int) -> Batch:
-        """Draw the sequences whose sizes (B,) are given, padded to `steps`."""
+    def encode(
+        self,
+        rng: np.random.Generator,
+        sizes: Mapping[str, IntArray],
+        steps: int,
+        training: bool = False,
+    ) -> Batch:
+        """Draw the sequences whose sizes (B,) are given, padded to `steps`.
+
+        training: draw from what the machine trains on, where that differs from the task.
+        """
 
     @abc.abstractmethod
     def solved(self, summary: Mapping[str, float]) -> bool:
@@ -137,12 +146,14 @@ class Task(abc.ABC):
         rng: np.random.Generator,
         batch_size: int,
         steps: int | None = None,
+        training: bool = False,
         **sizes: int | IntArray,
     ) -> Batch:
         """Draw a batch from `rng`.
 
         sizes: a whole number for all sequences, or an array (B,) with one for each. A size that
             is not given is drawn from its training range, as `lengths` says.
+        training: whether to train on it: see `CopyTask.blanks`.
         steps: the padded length T; None for the steps of the longest sequence that these sizes
             allow, which is `max_steps` when none is given. It has no effect on the draws.
 
@@ -156,7 +167,7 @@ class Task(abc.ABC):
                 f"steps={steps} is too few for {self.name} at {format_case(largest)}, "
                 f"which takes {needed}"
             )
-        return self.encode(rng, drawn, steps)
+        return self.encode(rng, drawn, steps, training)
 
     def cases(self) -> list[str]:
         """Return the cases that a run is evaluated on, shortest first.
@@ -267,6 +278,37 @@ class Task(abc.ABC):
             f"{text!r} is not a case of the task {self.name}: {problem}. "
             f"A case has the form {self.solved_case()!r} (set in evaluate.cases)"
         )
+
+
+@dataclasses.dataclass(kw_only=True)
+class CopyTask(Task):
+    """A task that shows random vectors and then nothing, to be copied from memory.
+
+    bits: width of a vector.
+    blanks: share of the vectors shown in training that are replaced by zeros; evaluation never
+        has any of them. A vector of zeros looks like the blank input of the recall, and a machine
+        must tell them apart in every place and in a row; one vector in 2^`bits` is too few to
+        learn it from (docs/copy.md).
+
+    Raises ValueError, besides what `Task` does, for a `blanks` outside of [0, 1).
+    """
+
+    bits: int
+    blanks: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.blanks < 1:
+            raise ValueError(f"task.blanks={self.blanks} must be a share from 0 to below 1")
+
+    def draw_vectors(
+        self, rng: np.random.Generator, shape: tuple[int, int], training: bool
+    ) -> FloatArray:
+        """Random vectors (*shape, bits), float32."""
+        vectors = random_bits(rng, (*shape, self.bits))
+        if training and self.blanks:
+            vectors *= (rng.random(shape) >= self.blanks)[..., None]
+        return vectors
 
 
 def suggestion(given: str, known: Iterable[str]) -> str:

@@ -8,11 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from tasks.base import Batch, IntArray, Task, lay_out, phase, random_bits
+from tasks.base import Batch, CopyTask, IntArray, lay_out, phase
 
 
 @dataclass(kw_only=True)
-class Copy(Task):
+class Copy(CopyTask):
     """Copy `length` random vectors of `bits` bits.
 
     Time line for length L, 2L + 2 steps:
@@ -39,7 +39,6 @@ class Copy(Task):
         "length=120",
     )
 
-    bits: int
     min_length: int
     max_length: int
 
@@ -58,10 +57,16 @@ class Copy(Task):
     def durations(self, sizes: Mapping[str, IntArray]) -> IntArray:
         return 2 * sizes["length"] + 2
 
-    def encode(self, rng: np.random.Generator, sizes: Mapping[str, IntArray], steps: int) -> Batch:
+    def encode(
+        self,
+        rng: np.random.Generator,
+        sizes: Mapping[str, IntArray],
+        steps: int,
+        training: bool = False,
+    ) -> Batch:
         length = sizes["length"]
         sequences = np.arange(len(length))
-        vectors = random_bits(rng, (len(length), int(length.max()), self.bits))
+        vectors = self.draw_vectors(rng, (len(length), int(length.max())), training)
 
         inputs = np.zeros((len(length), steps, self.input_dim), np.float32)
         inputs[..., : self.bits] = lay_out(vectors, *phase(np.ones_like(length), length, steps))

@@ -63,7 +63,13 @@ class NGrams(Task):
     def durations(self, sizes: Mapping[str, IntArray]) -> IntArray:
         return sizes["length"]
 
-    def encode(self, rng: np.random.Generator, sizes: Mapping[str, IntArray], steps: int) -> Batch:
+    def encode(
+        self,
+        rng: np.random.Generator,
+        sizes: Mapping[str, IntArray],
+        steps: int,
+        training: bool = False,
+    ) -> Batch:
         length = sizes["length"]
         bits = draw_bits(rng, len(length), int(length.max()), self.context)
         optimal = optimal_probabilities(bits, self.context)

@@ -55,7 +55,13 @@ class PrioritySort(Task):
     def durations(self, sizes: Mapping[str, IntArray]) -> IntArray:
         return sizes["items"] + self._recalled(sizes["items"]) + 1
 
-    def encode(self, rng: np.random.Generator, sizes: Mapping[str, IntArray], steps: int) -> Batch:
+    def encode(
+        self,
+        rng: np.random.Generator,
+        sizes: Mapping[str, IntArray],
+        steps: int,
+        training: bool = False,
+    ) -> Batch:
         items, bits = sizes["items"], self.bits
         sequences, longest = np.arange(len(items)), int(items.max())
         vectors = random_bits(rng, (len(items), longest, bits))

@@ -8,11 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from tasks.base import Batch, FloatArray, IntArray, Task, lay_out, phase, random_bits, wrong_bits
+from tasks.base import Batch, CopyTask, FloatArray, IntArray, lay_out, phase, wrong_bits
 
 
 @dataclass(kw_only=True)
-class RepeatCopy(Task):
+class RepeatCopy(CopyTask):
     """Copy `length` random vectors of `bits` bits `repeats` times, then emit an end marker.
 
     Time line for length L and R repeats, L (R + 1) + 3 steps:
@@ -46,7 +46,6 @@ class RepeatCopy(Task):
         "length=10,repeats=20",
     )
 
-    bits: int
     min_length: int
     max_length: int
     min_repeats: int
@@ -77,10 +76,16 @@ class RepeatCopy(Task):
         deviation = np.sqrt((counts**2 - 1) / 12) if counts > 1 else 1.0
         return np.asarray((repeats - mean) / deviation)
 
-    def encode(self, rng: np.random.Generator, sizes: Mapping[str, IntArray], steps: int) -> Batch:
+    def encode(
+        self,
+        rng: np.random.Generator,
+        sizes: Mapping[str, IntArray],
+        steps: int,
+        training: bool = False,
+    ) -> Batch:
         length, repeats = sizes["length"], sizes["repeats"]
         sequences = np.arange(len(length))
-        vectors = random_bits(rng, (len(length), int(length.max()), self.bits))
+        vectors = self.draw_vectors(rng, (len(length), int(length.max())), training)
 
         inputs = np.zeros((len(length), steps, self.input_dim), np.float32)
         inputs[..., : self.bits] = lay_out(vectors, *phase(np.ones_like(length), length, steps))

@@ -15,6 +15,7 @@ from tasks import TASKS, Batch, Copy
 SIZES: dict[str, Any] = {
     "name": "copy",
     "bits": 2,
+    "blanks": 0.0,
     "min_length": 2,
     "max_length": 5,
     "lengths": "sequence",

@@ -11,8 +11,9 @@ from tests.tasks.timeline import Step, assert_time_line
 BITS = 3
 
 
-def make(lengths: str = "sequence") -> Copy:
-    return Copy(name="copy", bits=BITS, min_length=1, max_length=6, lengths=lengths)
+def make(lengths: str = "sequence", blanks: float = 0.0) -> Copy:
+    sizes = {"bits": BITS, "min_length": 1, "max_length": 6}
+    return Copy(name="copy", blanks=blanks, lengths=lengths, **sizes)
 
 
 def construct(vectors: np.ndarray) -> list[Step]:
@@ -57,8 +58,25 @@ def test_vectors_are_fair_and_independent() -> None:
     np.testing.assert_allclose(correlation, 0, atol=0.08)
 
 
+def test_vectors_are_replaced_by_zeros_in_training_alone() -> None:
+    task = make(blanks=0.25)
+    for training, expected in ((True, 0.25 + 0.75 / 2**BITS), (False, 1 / 2**BITS)):
+        batch = task.sample(np.random.default_rng(3), 4000, training=training, length=6)
+        zeros = ~batch.inputs[:, 1:7, :BITS].any(axis=2)
+        # Five standard deviations of a mean over 4,000 sequences.
+        np.testing.assert_allclose(zeros.mean(0), expected, atol=0.035)
+        assert_as_constructed(batch, np.full(4000, 6)[:20])
+
+
+@pytest.mark.parametrize("blanks", [-0.1, 1.0])
+def test_a_share_of_zeros_out_of_range_is_refused(blanks: float) -> None:
+    with pytest.raises(ValueError, match=f"task.blanks={blanks} must be a share from 0"):
+        make(blanks=blanks)
+
+
 def test_the_default_size_has_the_seeds_channels() -> None:
-    task = Copy(name="copy", bits=8, min_length=1, max_length=20, lengths="batch")
+    sizes = {"bits": 8, "min_length": 1, "max_length": 20}
+    task = Copy(name="copy", blanks=0.0, lengths="batch", **sizes)
     assert (task.input_dim, task.output_dim, task.max_steps) == (10, 8, 42)
 
 

@@ -17,6 +17,7 @@ def make(**changes: Any) -> RepeatCopy:
     sizes: dict[str, Any] = {
         "name": "repeat_copy",
         "bits": BITS,
+        "blanks": 0.0,
         "min_length": 1,
         "max_length": 4,
         "min_repeats": 2,
