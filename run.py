@@ -8,7 +8,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from runner import checks, command_line, quiet, saved, schema, sweep
+from runner import checks, command_line, compiled, quiet, saved, schema, sweep
 from runner.errors import friendly
 
 schema.register()
@@ -24,6 +24,7 @@ def main(config: DictConfig) -> float:
         log.warning(warning)
     directory = Path(hydra_config.runtime.output_dir)
     saved.keep(config, directory)
+    compiled.keep(config.compilation_cache)
     with quiet.native_notices():
         from runner import job  # TensorFlow, only once the configuration is known to be good
 

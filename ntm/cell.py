@@ -1,6 +1,7 @@
 """One time step of the Neural Turing Machine."""
 
 import contextlib
+import math
 from typing import Any, NamedTuple
 
 import keras
@@ -13,6 +14,7 @@ from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 from ntm import addressing, heads
 from ntm.controller import Controller
 from ntm.memory import read, write
+from ntm.noise import normal
 
 # Not nothing: a feed-forward controller that reads zeros from an empty row and sees a vector of
 # zeros could not tell it from recall (docs/copy.md).
@@ -69,7 +71,11 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         activation: of the output.
         read_to_output: add a learned projection P of this step's read vectors to the output.
         dropout: share of the inputs x dropped in training, one mask for a whole sequence.
-        seed: of the dropout masks.
+        state_noise: standard deviation of normal noise on the state of a recurrent controller, new
+            at each step of training: on the cell state of an LSTM, on the state of other cells.
+            What the controller keeps in mind through it, it can keep longer than it was trained to.
+            Drawn by `NeuralTuringMachine`; in another recurrent layer there is none.
+        seed: of the dropout masks and of the noise.
 
     Raises:
         ValueError: for sizes that make no machine, or a controller that breaks its contract.
@@ -99,12 +105,15 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         activation="linear",
         read_to_output=True,
         dropout=0.0,
+        state_noise=0.0,
         seed=None,
         **kwargs,
     ):
         _check_sizes(units, n_width, m_depth, shift_range, read_heads, write_heads)
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be a share from 0 to below 1, not {dropout!r}")
+        if isinstance(state_noise, bool) or not 0 <= state_noise < math.inf:
+            raise ValueError(f"state_noise must be a number of at least 0, not {state_noise!r}")
         super().__init__(**kwargs)
         self.units = units
         self.n_width = n_width
@@ -116,8 +125,9 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         self.read_to_output = read_to_output
         self.dropout = dropout
         self.recurrent_dropout = 0.0
+        self.state_noise = state_noise
         self.seed = seed
-        if dropout:
+        if dropout or state_noise:
             self.seed_generator = keras.random.SeedGenerator(seed)
         output_dim = units + sum(
             heads.instruction_sizes(m_depth, shift_range, read_heads, write_heads)
@@ -175,6 +185,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         ]
 
     def build(self, input_shape):
+        self.input_dim = input_shape[-1]
         reads_dim = self.read_heads * self.m_depth
         self.controller.build((input_shape[0], input_shape[-1] + reads_dim))
         if self.projection is not None:
@@ -209,7 +220,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         """What the controller says at one step.
 
         Args:
-            inputs: (B, input_dim).
+            inputs: (B, input_dim), and beside it what `with_noise` adds.
             state: the `NTMState` before the step.
             training: as in `call`.
 
@@ -218,12 +229,15 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             part, `ntm.heads.Instructions`, and the controller's new states.
         """
         inputs = ops.cast(inputs, self.compute_dtype)
+        inputs, noise = inputs[:, : self.input_dim], inputs[:, self.input_dim :]
         if training and self.dropout:
             inputs = inputs * ops.cast(super().get_dropout_mask(inputs), inputs.dtype)
         seen = ops.concatenate([inputs, _flat(state.reads)], axis=-1)
         controller_output, controller_states = self.controller(
             seen, state.controller, training=training
         )
+        if noise.shape[-1]:
+            controller_states = self.controller.noisy(controller_states, noise)
         output, instructions = heads.split(
             ops.cast(controller_output, state.memory.dtype),
             self.units,
@@ -233,6 +247,17 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             self.write_heads,
         )
         return output, instructions, controller_states
+
+    def with_noise(self, sequences):
+        """Sequences (B, T, input_dim) with what each step adds to the controller's state beside.
+
+        Drawn for all steps at once, a third of the cost of one by one, and the same in the
+        backward pass, which computes steps again.
+        """
+        shape = (*ops.shape(sequences)[:2], sum(self.controller.noise_sizes))
+        noise = normal(shape, self.seed_generator, self.compute_dtype)
+        sequences = ops.cast(sequences, self.compute_dtype)
+        return ops.concatenate([sequences, self.state_noise * noise], axis=-1)
 
     def get_initial_state(self, batch_size=None):
         """Memory and read vectors a small constant, every weighting on row 0, the rest zero."""
@@ -306,6 +331,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             "activation": keras.activations.serialize(self.activation),
             "read_to_output": self.read_to_output,
             "dropout": self.dropout,
+            "state_noise": self.state_noise,
             "seed": self.seed,
         }
 

@@ -1,5 +1,7 @@
 """Any Keras controller as one recurrent cell with a flat list of states."""
 
+import itertools
+
 import keras
 from keras import ops
 from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
@@ -85,6 +87,25 @@ class Controller(keras.layers.Layer):
                     for size in _state_sizes(stage)
                 )
         return states
+
+    @property
+    def noise_sizes(self):
+        """Widths of the noise on each state: none but on the last one of each recurrent cell.
+
+        The last is the cell state of an LSTM, whose other state follows from it, and the only
+        state of a GRU or a simple recurrent cell.
+        """
+        cells = (cell for stage in self.stages for cell in getattr(stage, "cells", [stage]))
+        sizes = [_state_sizes(cell) for cell in cells]
+        return [size for each in sizes for size in (*[0] * (len(each) - 1), *each[-1:])]
+
+    def noisy(self, states, noise):
+        """The states, a list of (B, size), with noise (B, the sum of `noise_sizes`) added."""
+        ends = itertools.accumulate(self.noise_sizes)
+        return [
+            state + noise[:, end - size : end] if size else state
+            for state, size, end in zip(states, self.noise_sizes, ends, strict=True)
+        ]
 
     def prepare_dropout(self, batch_size):
         """Draw the dropout masks of all cells, one for the whole sequence."""

@@ -19,6 +19,7 @@ CELL_ARGUMENTS = (
     "activation",
     "read_to_output",
     "dropout",
+    "state_noise",
     "seed",
 )
 
@@ -60,6 +61,7 @@ class NeuralTuringMachine(keras.layers.RNN):
         activation="linear",
         read_to_output=True,
         dropout=0.0,
+        state_noise=0.0,
         seed=None,
         gradient_checkpointing=None,
         **rnn_kwargs,
@@ -76,6 +78,7 @@ class NeuralTuringMachine(keras.layers.RNN):
             activation=activation,
             read_to_output=read_to_output,
             dropout=dropout,
+            state_noise=state_noise,
             seed=seed,
             name="ntm_cell",
             dtype=rnn_kwargs.get("dtype"),
@@ -91,6 +94,8 @@ class NeuralTuringMachine(keras.layers.RNN):
             "go_backwards": self.go_backwards,
             "zero_output_for_mask": self.zero_output_for_mask,
         }
+        if training and self.state_noise:
+            sequences = self.cell.with_noise(sequences)
         if keras.backend.backend() != "tensorflow" or self.unroll:
             arguments["unroll"] = self.unroll
             return loop.recurrence(self.cell, sequences, initial_state, mask, **arguments)

@@ -54,6 +54,7 @@ POSITIVE = (
     "trainer.clip_factor",
     "trainer.weight_noise",
 )
+NOT_NEGATIVE = ("ntm.state_noise",)
 BELOW_ONE = (
     "optimizer.beta_1",
     "optimizer.beta_2",
@@ -150,6 +151,10 @@ def _check_numbers(config: DictConfig) -> None:
         value = OmegaConf.select(config, key)
         if value is not None and not (value > 0 and math.isfinite(value)):
             raise ConfigError(f"{key}={value} must be larger than 0.")
+    for key in NOT_NEGATIVE:
+        value = OmegaConf.select(config, key)
+        if not 0 <= value < math.inf:
+            raise ConfigError(f"{key}={value} must be at least 0.")
     for key in BELOW_ONE:
         value = OmegaConf.select(config, key)
         if value is not None and not 0 <= value < 1:

@@ -21,7 +21,7 @@ from runner.files import MODEL, write_text
 from runner.schema import GROUPS, Config, task_from
 
 CONFIG = ".hydra/config.yaml"
-WHERE = ("mode", "device", "checkpoint", "resume")
+WHERE = ("mode", "device", "compilation_cache", "checkpoint", "resume")
 FREE_IN_EVALUATION = ("seed", "evaluate", "task", "ntm.n_width", "trainer.verbose")
 FREE_IN_RESUMING = (
     "evaluate",

@@ -29,6 +29,7 @@ class Ntm:
     read_heads: int
     write_heads: int
     read_to_output: bool
+    state_noise: float
     gradient_checkpointing: int | None
 
 
@@ -143,6 +144,7 @@ class Config:
     seed: int
     mode: str
     device: str
+    compilation_cache: str | None
     checkpoint: str | None
     resume: str | None
     ntm: Ntm

@@ -23,7 +23,7 @@ from tasks import Task
 
 # Values in which runs may differ and still be seeds of one experiment.
 NO_MATTER = (
-    *("seed", "device", "resume", "checkpoint", "evaluate.batch_size"),
+    *("seed", "device", "compilation_cache", "resume", "checkpoint", "evaluate.batch_size"),
     *("trainer.shards", "trainer.verbose", "trainer.log_every", "trainer.checkpoint_every"),
 )
 UNFINISHED = ("not started", "running", "interrupted", "failed")

@@ -1,4 +1,4 @@
-"""Dropout and batch normalisation, in the layer and inside of its controller."""
+"""Dropout, noise and batch normalisation, in the layer and inside of its controller."""
 
 from __future__ import annotations
 
@@ -102,6 +102,44 @@ def test_what_a_controller_learns_outside_of_gradients_is_kept(kind: str) -> Non
     changed = [(numpy(one) != other).any() for one, other in zip(after, before, strict=True)]
     assert changed
     assert all(changed)
+
+
+@pytest.mark.parametrize(
+    ("cells", "noisy"),
+    [
+        ([layers.LSTMCell(OUTPUT_DIM, activation="linear")], [False, True]),
+        (
+            [layers.LSTMCell(4), layers.GRUCell(OUTPUT_DIM, activation="linear")],
+            [False, True, True],
+        ),
+        ([layers.SimpleRNNCell(OUTPUT_DIM, activation="linear")], [True]),
+    ],
+)
+def test_noise_is_on_the_last_state_of_each_cell_in_training(
+    cells: list[Any], noisy: list[bool]
+) -> None:
+    layer = built(layers.StackedRNNCells(cells), state_noise=0.3, seed=1, return_state=True)
+    same = np.repeat(random_inputs(1, 1), 500, axis=0)
+    quiet, first, second = (
+        [numpy(state) for state in layer(same, training=training)[5:]]
+        for training in (False, True, True)
+    )
+    for clean, one, other, expected in zip(quiet, first, second, noisy, strict=True):
+        noise = one - clean
+        if not expected:
+            np.testing.assert_allclose(noise, 0, atol=1e-6)
+            continue
+        assert noise.std() == pytest.approx(0.3, rel=0.1)
+        assert abs(noise.mean()) < 0.05
+        # New at each step and for each sequence.
+        assert abs(np.corrcoef(noise.ravel(), (other - clean).ravel())[0, 1]) < 0.1
+        assert abs(np.corrcoef(noise[:-1].ravel(), noise[1:].ravel())[0, 1]) < 0.1
+
+
+@pytest.mark.parametrize("noise", [-0.1, float("nan"), float("inf"), True])
+def test_noise_that_makes_no_sense_is_refused(noise: float) -> None:
+    with pytest.raises(ValueError, match="state_noise must be a number of at least 0"):
+        NeuralTuringMachine(UNITS, state_noise=noise)
 
 
 def test_moving_averages_follow_the_equation() -> None:

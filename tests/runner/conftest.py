@@ -1,6 +1,7 @@
 """Composing the real configuration, as `python run.py` does."""
 
 import copy
+import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -9,10 +10,14 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from runner import schema
+from runner import compiled, schema
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 Compose = Callable[..., DictConfig]
+
+# Jobs in this process and in others find what an earlier test, or an earlier session, compiled.
+os.environ["XDG_CACHE_HOME"] = str(ROOT / ".pytest_cache")
+compiled.keep(str(ROOT / ".pytest_cache" / "ntm"))
 
 
 @pytest.fixture(scope="session")

@@ -153,6 +153,7 @@ def test_a_recipe_sets_no_value_of_the_controller_it_chooses() -> None:
         ("trainer.shards=0", "trainer.shards=0 must be at least 1"),
         ("trainer.average=1", "trainer.average=1.0 must be at least 0 and less than 1"),
         ("trainer.clip_norm=0", "trainer.clip_norm=0.0 must be larger than 0"),
+        ("ntm.state_noise=-1", "ntm.state_noise=-1.0 must be at least 0"),
         ("optimizer.learning_rate=0", "optimizer.learning_rate=0.0 must be larger than 0"),
         ("optimizer.learning_rate=nan", "optimizer.learning_rate=nan must be larger than 0"),
         ("optimizer.schedule=cosin", "did you mean 'cosine'?"),
