@@ -23,6 +23,8 @@ INITIAL_MEMORY = 0.1
 # takes their directions as seriously as those of written rows, and gradients through them explode:
 # solved machines were lost again (docs/copy.md).
 SHORTEST_ROW = 0.5
+# Of the gate, if no other is given.
+GATE_OFFSET = 2.0
 
 
 class NTMState(NamedTuple):
@@ -70,6 +72,10 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         write_heads: W, at least 1.
         activation: of the output.
         read_to_output: add a learned projection P of this step's read vectors to the output.
+        gate_offset: subtracted from the instruction of the gate before its sigmoid. Above 0, a new
+            machine mostly keeps its heads where they are; at 0, as in the paper, each step blurs
+            half of every weighting over all rows, and some tasks are learned late or never. Tasks
+            of content alone are learned better with less (docs/experiments.md).
         dropout: share of the inputs x dropped in training, one mask for a whole sequence.
         state_noise: standard deviation of normal noise on the state of a recurrent controller, new
             at each step of training: on the cell state of an LSTM, on the state of other cells.
@@ -86,9 +92,8 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         step reach the output directly, as drawn in the paper's figure 1, instead of through the
         next step's controller. Memory starts at a constant 0.1, all weightings on row 0, and
         read vectors at 0.1, so no initial value depends on N. Instructions are bounded to
-        [-20, 20] before their activations; keys pass a tanh; the gate is the sigmoid of its
-        instruction less 2, so that a new machine mostly keeps its heads where they are. The
-        similarity of equation 6 divides by a length of at least 0.5.
+        [-20, 20] before their activations; keys pass a tanh; the gate has an offset,
+        `gate_offset`. The similarity of equation 6 divides by a length of at least 0.5.
         Under a half precision policy the controller and P compute in it, the machine and its
         state in float32: half precision cannot hold a small memory or a sharp weighting.
     """
@@ -104,6 +109,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         write_heads=1,
         activation="linear",
         read_to_output=True,
+        gate_offset=GATE_OFFSET,
         dropout=0.0,
         state_noise=0.0,
         seed=None,
@@ -114,6 +120,8 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             raise ValueError(f"dropout must be a share from 0 to below 1, not {dropout!r}")
         if isinstance(state_noise, bool) or not 0 <= state_noise < math.inf:
             raise ValueError(f"state_noise must be a number of at least 0, not {state_noise!r}")
+        if isinstance(gate_offset, bool) or not math.isfinite(gate_offset):
+            raise ValueError(f"gate_offset must be a finite number, not {gate_offset!r}")
         super().__init__(**kwargs)
         self.units = units
         self.n_width = n_width
@@ -123,6 +131,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         self.write_heads = write_heads
         self.activation = keras.activations.get(activation)
         self.read_to_output = read_to_output
+        self.gate_offset = gate_offset
         self.dropout = dropout
         self.recurrent_dropout = 0.0
         self.state_noise = state_noise
@@ -245,6 +254,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             self.shift_range,
             self.read_heads,
             self.write_heads,
+            self.gate_offset,
         )
         return output, instructions, controller_states
 
@@ -330,6 +340,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             "write_heads": self.write_heads,
             "activation": keras.activations.serialize(self.activation),
             "read_to_output": self.read_to_output,
+            "gate_offset": self.gate_offset,
             "dropout": self.dropout,
             "state_noise": self.state_noise,
             "seed": self.seed,

@@ -11,10 +11,6 @@ from ntm.addressing import softmax
 # carries nothing more; a bound keeps one outsized step of the optimizer from being final.
 INSTRUCTION_BOUND = 20.0
 
-# A new machine mostly keeps its heads where they are, instead of blurring them by half over all
-# rows at each step: seeds that would learn late or never learn (docs/copy.md).
-GATE_OFFSET = 2.0
-
 
 class Instructions(NamedTuple):
     """What the heads are told at one step. H is all heads, the read heads first; W the write heads.
@@ -81,7 +77,9 @@ def controller_input_output_shape(
     return input_dim + read_heads * m_depth, output_dim + instructions
 
 
-def split(controller_output, output_dim, m_depth, shift_range, read_heads, write_heads):
+def split(
+    controller_output, output_dim, m_depth, shift_range, read_heads, write_heads, gate_offset
+):
     """The controller's output as the NTM's own output and activated instructions.
 
     Args:
@@ -91,6 +89,7 @@ def split(controller_output, output_dim, m_depth, shift_range, read_heads, write
         shift_range: S, the allowed shifts.
         read_heads: R.
         write_heads: W.
+        gate_offset: subtracted from the instructions of the gate.
 
     Returns:
         `(output, Instructions)`, output (B, output_dim) still linear.
@@ -106,17 +105,20 @@ def split(controller_output, output_dim, m_depth, shift_range, read_heads, write
         )
         for field, size, count in zip(fields, sizes, counts, strict=True)
     ]
-    return output, activate(Instructions(*fields))
+    return output, activate(Instructions(*fields), gate_offset)
 
 
-def activate(raw):
-    """Activations of the heads' instructions, given as linear values of the same shapes."""
+def activate(raw, gate_offset):
+    """Activations of the heads' instructions, given as linear values of the same shapes.
+
+    gate_offset: subtracted from the instructions of the gate.
+    """
     return Instructions(
         # The similarity ignores a key's length, so a bounded key loses nothing and cannot blow up.
         key=ops.tanh(raw.key),
         # Softplus: positive, and close to linear where the strength is large.
         strength=ops.softplus(raw.strength),
-        gate=ops.sigmoid(raw.gate - GATE_OFFSET),
+        gate=ops.sigmoid(raw.gate - gate_offset),
         shift_weights=softmax(raw.shift_weights),
         # The paper asks for gamma >= 1.
         sharpness=1.0 + ops.softplus(raw.sharpness),

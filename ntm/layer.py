@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from ntm import loop
-from ntm.cell import NTMCell
+from ntm.cell import GATE_OFFSET, NTMCell
 
 CELL_ARGUMENTS = (
     "units",
@@ -18,6 +18,7 @@ CELL_ARGUMENTS = (
     "write_heads",
     "activation",
     "read_to_output",
+    "gate_offset",
     "dropout",
     "state_noise",
     "seed",
@@ -60,6 +61,7 @@ class NeuralTuringMachine(keras.layers.RNN):
         write_heads=1,
         activation="linear",
         read_to_output=True,
+        gate_offset=GATE_OFFSET,
         dropout=0.0,
         state_noise=0.0,
         seed=None,
@@ -77,6 +79,7 @@ class NeuralTuringMachine(keras.layers.RNN):
             write_heads=write_heads,
             activation=activation,
             read_to_output=read_to_output,
+            gate_offset=gate_offset,
             dropout=dropout,
             state_noise=state_noise,
             seed=seed,

@@ -7,7 +7,7 @@ composed to what runs.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError
@@ -46,21 +46,33 @@ AT_LEAST_ONE = (
     "controller.units",
     "model.units",
 )
-POSITIVE = (
-    "optimizer.learning_rate",
-    "optimizer.epsilon",
-    "optimizer.clip_value",
-    "trainer.clip_norm",
-    "trainer.clip_factor",
-    "trainer.weight_noise",
-)
-NOT_NEGATIVE = ("ntm.state_noise",)
-BELOW_ONE = (
-    "optimizer.beta_1",
-    "optimizer.beta_2",
-    "optimizer.rho",
-    "optimizer.momentum",
-    "trainer.average",
+# Keys of numbers (null is none), what is allowed, and how an error puts it.
+RULES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
+    (
+        (
+            "optimizer.learning_rate",
+            "optimizer.epsilon",
+            "optimizer.clip_value",
+            "trainer.clip_norm",
+            "trainer.clip_factor",
+            "trainer.weight_noise",
+        ),
+        lambda value: 0 < value < math.inf,
+        "larger than 0",
+    ),
+    (("ntm.state_noise",), lambda value: 0 <= value < math.inf, "at least 0"),
+    (("ntm.gate_offset",), math.isfinite, "a finite number"),
+    (
+        (
+            "optimizer.beta_1",
+            "optimizer.beta_2",
+            "optimizer.rho",
+            "optimizer.momentum",
+            "trainer.average",
+        ),
+        lambda value: 0 <= value < 1,
+        "at least 0 and less than 1",
+    ),
 )
 
 
@@ -147,18 +159,11 @@ def _check_numbers(config: DictConfig) -> None:
         for number in value if isinstance(value, ListConfig) else [value]:
             if number is not None and number < 1:
                 raise ConfigError(f"{key}={value} must be at least 1.")
-    for key in POSITIVE:
-        value = OmegaConf.select(config, key)
-        if value is not None and not (value > 0 and math.isfinite(value)):
-            raise ConfigError(f"{key}={value} must be larger than 0.")
-    for key in NOT_NEGATIVE:
-        value = OmegaConf.select(config, key)
-        if not 0 <= value < math.inf:
-            raise ConfigError(f"{key}={value} must be at least 0.")
-    for key in BELOW_ONE:
-        value = OmegaConf.select(config, key)
-        if value is not None and not 0 <= value < 1:
-            raise ConfigError(f"{key}={value} must be at least 0 and less than 1.")
+    for keys, allowed, description in RULES:
+        for key in keys:
+            value = OmegaConf.select(config, key)
+            if value is not None and not allowed(value):
+                raise ConfigError(f"{key}={value} must be {description}.")
     for key in ("controller.units", "model.units"):
         if OmegaConf.select(config, key) == []:
             raise ConfigError(f"{key}=[] must name the size of at least one layer, e.g. [100].")

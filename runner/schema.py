@@ -29,6 +29,7 @@ class Ntm:
     read_heads: int
     write_heads: int
     read_to_output: bool
+    gate_offset: float
     state_noise: float
     gradient_checkpointing: int | None
 

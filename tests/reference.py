@@ -23,7 +23,7 @@ Controller = Callable[[Array, Any], tuple[Array, Any]]
 SHORTEST, SHORTEST_IN_MACHINE = 1e-3, 0.5
 INITIAL_VALUE = 0.1
 INSTRUCTION_BOUND = 20.0
-GATE_OFFSET = 2.0
+GATE_OFFSET = 2.0  # unless another is given
 
 
 def sigmoid(x: Any) -> Any:
@@ -137,6 +137,7 @@ class Machine:
     read_heads: int
     write_heads: int
     projection: Array | None = None
+    gate_offset: float = GATE_OFFSET
     controller_state: Any = None
 
     def initial_state(self) -> State:
@@ -170,7 +171,7 @@ class Machine:
                 before.weights[head],
                 np.tanh(keys[head]),
                 softplus(strengths[head][0]),
-                sigmoid(gates[head][0] - GATE_OFFSET),
+                sigmoid(gates[head][0] - self.gate_offset),
                 softmax(shifts[head]),
                 1 + softplus(sharpnesses[head][0]),
                 SHORTEST_IN_MACHINE,

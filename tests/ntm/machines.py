@@ -158,6 +158,7 @@ def as_reference(layer: NeuralTuringMachine, kind: str) -> reference.Machine:
         layer.write_heads,
         projection=weights[used] if layer.read_to_output else None,
         controller_state=state,
+        gate_offset=layer.gate_offset,
     )
 
 

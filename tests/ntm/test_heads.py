@@ -11,7 +11,7 @@ from keras import ops
 from ntm import controller_input_output_shape
 from ntm.heads import Instructions, instruction_sizes, split
 from tests.ntm.backend import gradients, numpy
-from tests.reference import GATE_OFFSET, Machine, sigmoid, softmax, softplus
+from tests.reference import Machine, sigmoid, softmax, softplus
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_the_seeds_dense_controller_has_3100_weights() -> None:
 ACTIVATIONS: dict[str, Any] = {
     "key": np.tanh,
     "strength": softplus,
-    "gate": lambda x: sigmoid(x - GATE_OFFSET),
+    "gate": lambda x: sigmoid(x - 1.5),
     "shift_weights": softmax,
     "sharpness": lambda x: 1 + softplus(x),
     "erase": sigmoid,
@@ -56,7 +56,7 @@ def raw_output(read_heads: int, write_heads: int, spread: float) -> tuple[np.nda
 @pytest.mark.parametrize("heads", [(1, 1), (2, 1), (1, 3)])
 def test_split_is_the_documented_layout_and_activations(heads: tuple[int, int]) -> None:
     raw, _ = raw_output(*heads, spread=2.0)
-    output, instructions = split(ops.convert_to_tensor(raw), 2, 4, 3, *heads)
+    output, instructions = split(ops.convert_to_tensor(raw), 2, 4, 3, *heads, 1.5)
     machine = Machine(lambda x, s: (x, s), 2, 6, 4, 3, *heads)
     for row in range(len(raw)):
         parts = machine.split(raw[row].astype(np.float64))
@@ -68,7 +68,7 @@ def test_split_is_the_documented_layout_and_activations(heads: tuple[int, int]) 
 
 def test_sizes_are_those_of_the_fields() -> None:
     raw, width = raw_output(2, 3, spread=1.0)
-    _, instructions = split(ops.convert_to_tensor(raw), 2, 4, 3, 2, 3)
+    _, instructions = split(ops.convert_to_tensor(raw), 2, 4, 3, 2, 3, 0.0)
     sizes = instruction_sizes(4, 3, 2, 3)
     assert [int(np.prod(field.shape[1:])) for field in instructions] == list(sizes)
     assert sum(sizes) + 2 == width
@@ -78,7 +78,7 @@ def test_sizes_are_those_of_the_fields() -> None:
 def test_instructions_keep_their_ranges_however_large_the_output(spread: float) -> None:
     raw, _ = raw_output(2, 2, spread)
     (*fields, output), (grad,) = gradients(
-        lambda raw: (*split(raw, 2, 4, 3, 2, 2)[1], split(raw, 2, 4, 3, 2, 2)[0]), raw
+        lambda raw: (*split(raw, 2, 4, 3, 2, 2, 0.0)[1], split(raw, 2, 4, 3, 2, 2, 0.0)[0]), raw
     )
     given = Instructions(*fields)
     ranges = {

@@ -52,23 +52,22 @@ def expected_run(
 
 
 @pytest.mark.parametrize(
-    ("kind", "heads", "shift_range", "read_to_output"),
+    ("kind", "heads", "shift_range", "arguments"),
     [
-        ("dense", (1, 1), 3, True),
-        ("dense", (2, 3), 4, False),
-        ("double_dense", (1, 2), 1, True),
-        ("double_dense", (3, 1), ROWS, True),
-        ("lstm", (2, 1), 2, True),
-        ("lstm", (1, 1), 5, False),
+        ("dense", (1, 1), 3, {}),
+        ("dense", (2, 3), 4, {"read_to_output": False}),
+        ("double_dense", (1, 2), 1, {"gate_offset": 0.0}),
+        ("double_dense", (3, 1), ROWS, {"gate_offset": -1.5}),
+        ("lstm", (2, 1), 2, {}),
+        ("lstm", (1, 1), 5, {"read_to_output": False}),
     ],
 )
 def test_outputs_and_states_are_those_of_the_equations(
-    kind: str, heads: tuple[int, int], shift_range: int, read_to_output: bool
+    kind: str, heads: tuple[int, int], shift_range: int, arguments: dict[str, Any]
 ) -> None:
     layer = machine(
-        kind, *heads, shift_range, read_to_output=read_to_output, return_sequences=True,
-        return_state=True,
-    )  # fmt: skip
+        kind, *heads, shift_range, return_sequences=True, return_state=True, **arguments
+    )
     inputs = random_inputs()
     outputs, *states = layer(inputs)
     expected, expected_states = expected_run(as_reference(layer, kind), inputs)
@@ -315,6 +314,8 @@ def test_the_seeds_number_of_parameters() -> None:
         ({"read_heads": 0}, "read_heads must be .* at least 1, not 0"),
         ({"write_heads": True}, "write_heads must be a whole number .* not True"),
         ({"n_width": 4, "shift_range": 5}, "shift_range=5 is more than the n_width=4"),
+        ({"gate_offset": float("nan")}, "gate_offset must be a finite number, not nan"),
+        ({"gate_offset": True}, "gate_offset must be a finite number, not True"),
         ({"dropout": 1.0}, "dropout must be .* not 1.0"),
         ({"dropout": -0.1}, "dropout must be .* not -0.1"),
         ({"gradient_checkpointing": 0}, "gradient_checkpointing must be .* at least 1, not 0"),

@@ -1,7 +1,6 @@
 """Composing the real configuration, as `python run.py` does."""
 
 import copy
-import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -16,7 +15,6 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 Compose = Callable[..., DictConfig]
 
 # Jobs in this process and in others find what an earlier test, or an earlier session, compiled.
-os.environ["XDG_CACHE_HOME"] = str(ROOT / ".pytest_cache")
 compiled.keep(str(ROOT / ".pytest_cache" / "ntm"))
 
 
