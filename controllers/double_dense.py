@@ -17,7 +17,7 @@ def double_dense(input_dim, output_dim, units, activation):
     """
     return keras.Sequential(
         [
-            keras.layers.Input((input_dim,)),
+            keras.layers.Input((input_dim,), name="seen"),
             keras.layers.Dense(units, activation=activation, name="hidden"),
             keras.layers.Dense(output_dim, name="instructions"),
         ],

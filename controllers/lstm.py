@@ -20,7 +20,7 @@ def lstm(input_dim, output_dim, units):
     ]
     return keras.Sequential(
         [
-            keras.layers.Input((None, input_dim)),
+            keras.layers.Input((None, input_dim), name="seen"),
             *layers,
             keras.layers.Dense(output_dim, name="instructions"),
         ],

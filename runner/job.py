@@ -108,6 +108,9 @@ def _train(
         model.trainable_variables, training.step.evaluated_weights, strict=True
     ):
         variable.assign(weight)
+    trained = training.step.model.non_trainable_variables
+    for variable, value in zip(model.non_trainable_variables, trained, strict=True):
+        variable.assign(value.value)
     with replace_with(path) as unfinished:
         model.save(unfinished)
     seconds = progress.seconds

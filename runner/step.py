@@ -3,10 +3,14 @@
 A batch is split into equal shards. The same compiled function works on each, in parallel: on a
 CPU because XLA's code for one loop of small operations fills one core, on GPUs one shard each.
 Everything is compiled once for a padded shape; a batch of shorter sequences only loops less.
+What is compiled depends on the configuration, not on the weights or the seed, so later runs of one
+process take it over from earlier ones: a sweep over seeds compiles once, and its memory does not
+grow with what TensorFlow never frees (docs/performance.md).
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -19,6 +23,10 @@ from runner.build import logits_model, optimizer_from
 
 # How many steps the running mean of gradient norms remembers.
 NORM_MEMORY = 100
+
+# What earlier runs of this process have compiled, by a description of it.
+_steps: dict[str, TrainingStep] = {}
+_probabilities: dict[str, Any] = {}
 
 
 class StepResult(NamedTuple):
@@ -74,7 +82,7 @@ class TrainingStep:
         self.clip_factor = clip_factor
         self.average = average
         self.weight_noise = weight_noise
-        self.seed = seed
+        self.seed = tf.Variable(seed, trainable=False, dtype=tf.int64, name="seed_of_noise")
         self.shards = usable_shards(batch_size, shards)
         optimizer.build(model.trainable_variables)
         self.averages = [
@@ -82,25 +90,48 @@ class TrainingStep:
             for v in (model.trainable_variables if average is not None else [])
         ]
         self.norm_mean = tf.Variable(0.0, trainable=False, name="gradient_norm_mean")
+        self._untrained = [tf.identity(v.value) for v in optimizer.variables]
         self.gradients = tf.function(self._gradients, jit_compile=True, autograph=False)
         self.update = tf.function(self._update, jit_compile=True, autograph=False)
         self.run = tf.function(self._run, autograph=False)
 
     @classmethod
     def from_config(cls, config: Any, model: keras.Model) -> TrainingStep:
-        """The step that `config.trainer` and `config.optimizer` describe."""
+        """The step that `config.trainer` and `config.optimizer` describe, from a model's weights.
+
+        It is the same object as the one of an earlier run with the same settings, started again,
+        so only one of them can be in use. Its weights are then not those of `model`.
+        """
         trainer = config.trainer
-        return cls(
-            model,
-            optimizer_from(config),
-            trainer.batch_size,
-            shards=trainer.shards,
-            clip_norm=trainer.clip_norm,
-            clip_factor=trainer.clip_factor,
-            average=trainer.average,
-            weight_noise=trainer.weight_noise,
-            seed=config.seed,
-        )
+        settings = {
+            "batch_size": trainer.batch_size,
+            "shards": usable_shards(trainer.batch_size, trainer.shards),
+            "clip_norm": trainer.clip_norm,
+            "clip_factor": trainer.clip_factor,
+            "average": trainer.average,
+            "weight_noise": trainer.weight_noise,
+        }
+        optimizer = optimizer_from(config)
+        key = json.dumps([settings, keras.optimizers.serialize(optimizer), _description(model)])
+        step = _steps.get(key)
+        if step is None:
+            step = _steps[key] = cls(model, optimizer, **settings, seed=config.seed)
+        else:
+            step.restart(model, config.seed)
+        return step
+
+    def restart(self, model: keras.Model, seed: int) -> None:
+        """Begin another training, with the weights of another model of the same architecture."""
+        for variable, start in zip(
+            self.model.variables, logits_model(model).variables, strict=True
+        ):
+            variable.assign(start.value)
+        for variable, value in zip(self.optimizer.variables, self._untrained, strict=True):
+            variable.assign(value)
+        for mean, weight in zip(self.averages, model.trainable_variables, strict=False):
+            mean.assign(weight.value)
+        self.norm_mean.assign(0.0)
+        self.seed.assign(seed)
 
     def __call__(self, inputs: Any, targets: Any, weights: Any, mask: Any) -> StepResult:
         """Train on one batch: (B, T, input_dim), twice (B, T, output_dim), and (B, T) bool."""
@@ -142,7 +173,7 @@ class TrainingStep:
         """The weights at which the gradient is taken after so many updates, for all shards."""
         if self.weight_noise is None:
             return weights
-        seed = tf.stack([tf.constant(self.seed, tf.int64), tf.cast(updates, tf.int64)])
+        seed = tf.stack([self.seed, tf.cast(updates, tf.int64)])
         sizes = [weight.shape.num_elements() for weight in weights]
         # Not compiled: on a CPU it would take XLA 17 times as long.
         noise = self.weight_noise * tf.random.stateless_normal([sum(sizes)], seed)
@@ -226,7 +257,12 @@ class Prediction:
         self.model = model
         self.batch_size = batch_size
         self.shards = usable_shards(batch_size, shards)
-        self.compiled = tf.function(self._probabilities, jit_compile=True, autograph=False)
+        key = _description(model)
+        if key not in _probabilities:
+            _probabilities[key] = tf.function(
+                _probabilities_of(model), jit_compile=True, autograph=False
+            )
+        self.compiled = _probabilities[key]
         self.run = tf.function(self._run, autograph=False)
 
     def __call__(self, inputs: Any, mask: Any, trainable: Sequence[Any] | None = None) -> Any:
@@ -247,11 +283,18 @@ class Prediction:
         )
         return tf.concat(parts, axis=0)
 
-    def _probabilities(self, weights: Any, constants: Any, inputs: Any, mask: Any) -> Any:
-        outputs, _ = self.model.stateless_call(
-            weights, constants, inputs, mask=mask, training=False
-        )
+
+def _probabilities_of(model: keras.Model) -> Callable[..., Any]:
+    def probabilities(weights: Any, constants: Any, inputs: Any, mask: Any) -> Any:
+        outputs, _ = model.stateless_call(weights, constants, inputs, mask=mask, training=False)
         return outputs
+
+    return probabilities
+
+
+def _description(model: keras.Model) -> str:
+    """All that a model's programs depend on."""
+    return json.dumps(keras.saving.serialize_keras_object(model), sort_keys=True)
 
 
 def usable_shards(batch_size: int, shards: int | None) -> int:

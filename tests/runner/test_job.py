@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from omegaconf import DictConfig
 
+import runner.step
 from runner import build, checkpoint, job, saved
 from runner.errors import ConfigError, RunError
 from runner.schema import task_from
@@ -110,6 +111,9 @@ def test_a_run_compiles_its_step_and_its_predictions_once(
         return train(self, watcher)
 
     monkeypatch.setattr(Training, "run", watched)
+    # As in a process that has compiled nothing yet.
+    monkeypatch.setattr(runner.step, "_steps", {})
+    monkeypatch.setattr(runner.step, "_probabilities", {})
     run(composed(*TINY, "trainer.steps=8"), tmp_path)
     (training,) = trainings
     step, predict = training.step, training.evaluator.predict

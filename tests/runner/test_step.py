@@ -123,7 +123,8 @@ def test_the_gradient_is_taken_at_noisy_weights(
     noise = np.concatenate([np.ravel(w) for w in at]) - before
     assert noise.std() == pytest.approx(0.1, rel=0.2)
     assert abs(noise.mean()) < 0.03
-    (_, _, bits), gradients, _ = step.gradients(at, [], *batches[0][:4])
+    constants = [v.value for v in step.model.non_trainable_variables]
+    (_, _, bits), gradients, _ = step.gradients(at, constants, *batches[0][:4])
     expected = before - np.concatenate([np.ravel(g) for g in gradients]) / float(bits)
     step(*batches[0][:4])
     np.testing.assert_allclose(weights(step), expected, rtol=1e-4, atol=1e-6)
@@ -169,6 +170,60 @@ def test_the_average_follows_the_weights(
         expected = decay * expected + (1 - decay) * weights(step)
     average = np.concatenate([np.ravel(w) for w in step.evaluated_weights])
     np.testing.assert_allclose(average, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_second_run_trains_like_in_a_process_of_its_own(
+    composed: Compose, batches: list[Batch]
+) -> None:
+    """It takes over what the first compiled, and nothing else."""
+
+    def trained(step: TrainingStep) -> list[np.ndarray]:
+        for batch in batches:
+            step(*batch[:4])
+        return [np.array(keras.ops.convert_to_numpy(variable)) for variable in step.variables]
+
+    def configured(seed: int) -> tuple[DictConfig, keras.Model]:
+        config = composed(*TINY, f"trainer.batch_size={BATCH}", f"seed={seed}")
+        return config, build.model_from(config, task_from(config))
+
+    first = TrainingStep.from_config(*configured(1))
+    trained(first)
+    second = TrainingStep.from_config(*configured(2))
+    assert second is first
+    config, model = configured(2)
+    alone = TrainingStep(
+        model,
+        build.optimizer_from(config),
+        BATCH,
+        clip_norm=config.trainer.clip_norm,
+        clip_factor=config.trainer.clip_factor,
+        average=config.trainer.average,
+        weight_noise=config.trainer.weight_noise,
+        seed=2,
+    )
+    for variable, expected in zip(trained(second), trained(alone), strict=True):
+        np.testing.assert_array_equal(variable, expected)
+    assert second.gradients.experimental_get_tracing_count() == 1
+
+    config, model = configured(2)
+    config.trainer.clip_factor = 2.0
+    assert TrainingStep.from_config(config, model) is not first
+
+
+def test_predictions_of_another_model_take_its_weights(
+    composed: Compose, batches: list[Batch]
+) -> None:
+    models = []
+    for seed in (1, 2):
+        config = composed(*TINY, f"seed={seed}")
+        models.append(build.model_from(config, task_from(config)))
+    first, second = (Prediction(model, BATCH, 1) for model in models)
+    assert first.compiled is second.compiled
+    valid = batches[0].mask
+    for model, predict in zip(models, (first, second), strict=True):
+        expected = keras.ops.convert_to_numpy(model(batches[0].inputs))
+        actual = predict(batches[0].inputs, batches[0].mask)
+        np.testing.assert_allclose(actual[valid], expected[valid], rtol=1e-5, atol=1e-6)
 
 
 def test_one_compilation_serves_all_lengths(
