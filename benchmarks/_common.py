@@ -29,7 +29,7 @@ TWENTY_STEPS = ("task.min_length=9", "task.max_length=9")
 
 # Constants of the machine (ntm/), for the ones written by hand.
 ROWS, COLUMNS, SHIFTS = 128, 20, 3
-SHORTEST, BOUND, GATE_OFFSET, FLOOR, INITIAL = 0.5, 20.0, 2.0, 1e-12, 0.1
+SHORTEST, BOUND, GATE_OFFSET, FLOOR, INITIAL = 0.5, 20.0, 4.0, 1e-12, 0.1
 
 
 def compose(*overrides: str) -> Any:

@@ -1,9 +1,10 @@
 """A training step of this project against the same machine written by hand in JAX and PyTorch.
 
 Compared: this project's own training path (`runner.step.TrainingStep` on batches that a thread
-draws, with the numbers it reports, clipping and the average of weights) against the gradient and
-an Adam update of the same loss alone, on one constant batch. All are at batch 32, 20 steps, N 128,
-M 20, an LSTM of 100; losses and gradients at the same weights are checked before anything is timed.
+draws, with noise, the numbers it reports, clipping and the average of weights) against the gradient
+and an Adam update of the same loss alone, on one constant batch. All are at batch 32, 20 steps,
+N 128, M 20, an LSTM of 100. Losses and gradients at the same weights, without noise, are checked
+before anything is timed.
 PyTorch runs on one thread unless told otherwise: its operations are so small here that a second one
 costs more than it brings.
 
@@ -38,9 +39,10 @@ def main() -> None:
     parser.add_argument("--torch-threads", type=int, default=1)
     torch.set_num_threads(parser.parse_args().torch_threads)
     common.head(__doc__.splitlines()[0], "jax", "torch")
-    ours = common.Trainer(f"trainer.batch_size={common.BATCH}", *common.TWENTY_STEPS)
-    weights, batch = _moving_weights(ours), ours.batch()
-    loss, gradients = _our_gradients(ours, batch)
+    sizes = (f"trainer.batch_size={common.BATCH}", *common.TWENTY_STEPS)
+    ours, quiet = common.Trainer(*sizes), common.Trainer(*sizes, "ntm.state_noise=0")
+    weights, batch = _moving_weights(quiet), quiet.batch()
+    loss, gradients = _our_gradients(quiet, batch)
 
     contestants: dict[str, Callable[[], Any]] = {}
     for name, make in {"JAX": _jax, "PyTorch eager": _torch, "PyTorch compiled": _compiled}.items():
