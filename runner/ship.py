@@ -20,7 +20,7 @@ from runner.files import METRICS, MODEL, STATUS, read_json, replace_with, write_
 from runner.saved import CONFIG, check_folder
 
 LARGEST = 1_000_000  # bytes
-PATHS = ("checkpoint", "resume")  # of the configuration
+PATHS = ("compilation_cache", "checkpoint", "resume")  # of the configuration
 
 
 def main(arguments: Sequence[str]) -> None:

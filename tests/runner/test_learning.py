@@ -47,6 +47,16 @@ MACHINE = (
             id="repeat_copy",
         ),
         pytest.param(
+            "items=3",
+            (
+                *("task=associative_recall", "task.max_items=3", "optimizer.learning_rate=1e-3"),
+                *("ntm.n_width=32", "ntm.m_depth=20", "trainer.steps=2500"),
+            ),
+            # A guess between the two items that may be asked for has 4.5 of 18 bits wrong.
+            lambda scores: scores["bit_errors_per_sequence"] < 3.5,
+            id="associative_recall",
+        ),
+        pytest.param(
             "length=60",
             (
                 *("task=ngrams", "task.context=1", "task.min_length=60", "task.max_length=60"),
