@@ -21,6 +21,8 @@ from tasks import Batch, Task
 log = logging.getLogger(__name__)
 
 CHECKPOINTS = "checkpoints"
+# So many gradients in a row that are not finite end a run.
+MOST_SKIPPED = 10
 
 
 @dataclass
@@ -78,6 +80,7 @@ class Training:
         self.progress = Progress()
         self._pending: list[tuple[int, StepResult]] = []
         self._compiled = False
+        self._skipped = 0
         self._rated = (0, 0.0)
 
     def restore(self, path: Path) -> None:
@@ -149,12 +152,13 @@ class Training:
         progress = self.progress
         progress.seconds += time.perf_counter() - start
         self._check_finite(numbers, table)
-        loss, errors, norm, skipped = table.mean(axis=0)
+        loss, errors, _, skipped = table.mean(axis=0)
+        norms = table[:, 2][np.isfinite(table[:, 2])]
         batch_size = self.config.trainer.batch_size
         point = {
             "loss_bits": float(loss),
             "bit_errors": float(errors),
-            "gradient_norm": float(norm),
+            "gradient_norm": float(norms.mean()) if norms.size else 0.0,
             "skipped_updates": float(skipped),
             "learning_rate": float(self.step.optimizer.learning_rate.numpy()),
             "sequences_per_second": self._rate(),
@@ -172,11 +176,19 @@ class Training:
         return steps * self.config.trainer.batch_size / seconds if seconds > 0 else 0.0
 
     def _check_finite(self, numbers: list[int], table: np.ndarray) -> None:
-        finite = np.isfinite(table).all(axis=1)
-        if finite.all():
+        """Stop at a loss that is not finite, or at too many gradients in a row that are not.
+
+        A gradient through hundreds of steps may overflow once although the loss is sound. Its
+        update was not made, and the training goes on.
+        """
+        for number, (loss, _, norm, skipped) in zip(numbers, table, strict=True):
+            self._skipped = self._skipped + 1 if skipped else 0
+            if not np.isfinite(loss) or self._skipped == MOST_SKIPPED:
+                break
+            if skipped:
+                log.warning("step %d: the gradient's norm is %g, no update made", number, norm)
+        else:
             return
-        number = numbers[int(np.argmin(finite))]
-        loss, _, norm, _ = table[int(np.argmin(finite))]
         raise RunError(
             f"step {number}: the loss is {loss:.4g} bits a sequence and the gradient's norm "
             f"{norm:.4g}; first not finite: {self._first_not_finite(number)}. That update was not "

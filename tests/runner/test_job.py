@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from omegaconf import DictConfig
 
 import runner.step
@@ -200,6 +201,36 @@ def test_a_run_that_blows_up_says_where_and_keeps_its_weights(
     assert "learning_rate" in status["error"]
     with np.load(checkpoint.latest(tmp_path / "checkpoints") or "") as arrays:
         assert all(np.isfinite(arrays[name]).all() for name in arrays.files if name != "progress")
+
+
+@pytest.mark.parametrize(("broken", "ends"), [({3, 5}, False), (set(range(2, 12)), True)])
+def test_a_gradient_that_overflows_once_is_left_out(
+    broken: set[int],
+    ends: bool,
+    composed: Compose,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    call = TrainingStep.__call__
+
+    def overflows(self: TrainingStep, *batch: Any) -> Any:
+        result = call(self, *batch)
+        if int(self.optimizer.iterations.numpy()) not in broken:
+            return result
+        return result._replace(gradient_norm=tf.constant(np.inf), skipped=tf.constant(1.0))
+
+    monkeypatch.setattr(TrainingStep, "__call__", overflows)
+    config = composed(*TINY, "trainer.steps=12", "trainer.log_every=4")
+    if ends:
+        with pytest.raises(RunError, match=r"step 11: the loss is .* norm inf"):
+            run(config, tmp_path)
+        return
+    run(config, tmp_path)
+    history = read(tmp_path, "history.json")["training"]
+    ends_at = [0, *(point["step"] for point in history)]
+    skipped = [point["skipped_updates"] * np.diff(ends_at)[i] for i, point in enumerate(history)]
+    assert sum(skipped) == pytest.approx(len(broken))
+    assert all(np.isfinite(point["gradient_norm"]) for point in history)
 
 
 def test_an_interrupted_run_saves_first(
