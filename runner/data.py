@@ -27,9 +27,7 @@ def generator(seed: int, stream: int, number: int = 0) -> np.random.Generator:
 
 def training_batch(task: Task, seed: int, step: int, batch_size: int) -> Batch:
     """The batch of one training step, padded to the task's longest training sequence."""
-    return task.sample(
-        generator(seed, TRAINING, step), batch_size, steps=task.max_steps, training=True
-    )
+    return task.training_sample(generator(seed, TRAINING, step), batch_size)
 
 
 @contextmanager

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.random import Generator
 
-from tasks.base import Batch, IntArray, Task, lay_out, phase, random_bits
+from tasks.base import Batch, IntArray, Sizes, Task, lay_out, phase, random_bits
 
 
 @dataclass(kw_only=True)
@@ -63,16 +64,10 @@ class AssociativeRecall(Task):
         """One row a vector: `max_items` times `item_length`."""
         return self.max_items * self.item_length
 
-    def durations(self, sizes: Mapping[str, IntArray]) -> IntArray:
+    def durations(self, sizes: Sizes) -> IntArray:
         return (sizes["items"] + 2) * (self.item_length + 1)
 
-    def encode(
-        self,
-        rng: np.random.Generator,
-        sizes: Mapping[str, IntArray],
-        steps: int,
-        training: bool = False,
-    ) -> Batch:
+    def encode(self, rng: Generator, sizes: Sizes, steps: int, training: bool = False) -> Batch:
         items, length, bits = sizes["items"], self.item_length, self.bits
         sequences = np.arange(len(items))
         vectors = random_bits(rng, (len(items), int(items.max()) * length, bits))

@@ -13,11 +13,14 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar, NamedTuple
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.floating]
 IntArray = NDArray[np.integer]
 BoolArray = NDArray[np.bool_]
+# The sizes (B,) of each sequence, by name.
+Sizes = Mapping[str, IntArray]
 
 LENGTHS = ("batch", "sequence")
 SMALLEST_PROBABILITY = 1e-7
@@ -94,17 +97,11 @@ class Task(abc.ABC):
         """Memory rows that the longest training sequence fills, at one vector a row."""
 
     @abc.abstractmethod
-    def durations(self, sizes: Mapping[str, IntArray]) -> IntArray:
+    def durations(self, sizes: Sizes) -> IntArray:
         """Time steps (B,) of the sequences whose sizes (B,) are given."""
 
     @abc.abstractmethod
-    def encode(
-        self,
-        rng: np.random.Generator,
-        sizes: Mapping[str, IntArray],
-        steps: int,
-        training: bool = False,
-    ) -> Batch:
+    def encode(self, rng: Generator, sizes: Sizes, steps: int, training: bool = False) -> Batch:
         """Draw the sequences whose sizes (B,) are given, padded to `steps`.
 
         training: draw from what the machine trains on, where that differs from the task.
@@ -143,17 +140,15 @@ class Task(abc.ABC):
 
     def sample(
         self,
-        rng: np.random.Generator,
+        rng: Generator,
         batch_size: int,
         steps: int | None = None,
-        training: bool = False,
         **sizes: int | IntArray,
     ) -> Batch:
         """Draw a batch from `rng`.
 
         sizes: a whole number for all sequences, or an array (B,) with one for each. A size that
             is not given is drawn from its training range, as `lengths` says.
-        training: whether to train on it: see `CopyTask.blanks`.
         steps: the padded length T; None for the steps of the longest sequence that these sizes
             allow, which is `max_steps` when none is given. It has no effect on the draws.
 
@@ -167,7 +162,12 @@ class Task(abc.ABC):
                 f"steps={steps} is too few for {self.name} at {format_case(largest)}, "
                 f"which takes {needed}"
             )
-        return self.encode(rng, drawn, steps, training)
+        return self.encode(rng, drawn, steps)
+
+    def training_sample(self, rng: Generator, batch_size: int) -> Batch:
+        """Draw a batch to train on, of sizes from the training ranges, padded to `max_steps`."""
+        drawn, _ = self._draw_sizes(rng, batch_size, {})
+        return self.encode(rng, drawn, self.max_steps, training=True)
 
     def cases(self) -> list[str]:
         """Return the cases that a run is evaluated on, shortest first.
@@ -247,7 +247,7 @@ class Task(abc.ABC):
         }
 
     def _draw_sizes(
-        self, rng: np.random.Generator, batch_size: int, given: Mapping[str, int | IntArray]
+        self, rng: Generator, batch_size: int, given: Mapping[str, int | IntArray]
     ) -> tuple[dict[str, IntArray], dict[str, int]]:
         """Return the sizes (B,) of each sequence, and the largest that could be drawn."""
         for key in given:
@@ -301,9 +301,7 @@ class CopyTask(Task):
         if not 0 <= self.blanks < 1:
             raise ValueError(f"task.blanks={self.blanks} must be a share from 0 to below 1")
 
-    def draw_vectors(
-        self, rng: np.random.Generator, shape: tuple[int, int], training: bool
-    ) -> FloatArray:
+    def draw_vectors(self, rng: Generator, shape: tuple[int, int], training: bool) -> FloatArray:
         """Random vectors (*shape, bits), float32."""
         vectors = random_bits(rng, (*shape, self.bits))
         if training and self.blanks:
@@ -339,7 +337,7 @@ def cross_entropy_bits(batch: Batch, probabilities: FloatArray) -> FloatArray:
     return cost
 
 
-def random_bits(rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+def random_bits(rng: Generator, shape: tuple[int, ...]) -> FloatArray:
     """Fair bits of the given shape, float32."""
     return rng.integers(0, 2, size=shape, dtype=np.uint8).astype(np.float32)
 

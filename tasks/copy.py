@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.random import Generator
 
-from tasks.base import Batch, CopyTask, IntArray, lay_out, phase
+from tasks.base import Batch, CopyTask, IntArray, Sizes, lay_out, phase
 
 
 @dataclass(kw_only=True)
@@ -54,16 +55,10 @@ class Copy(CopyTask):
         """One row a vector: `max_length`."""
         return self.max_length
 
-    def durations(self, sizes: Mapping[str, IntArray]) -> IntArray:
+    def durations(self, sizes: Sizes) -> IntArray:
         return 2 * sizes["length"] + 2
 
-    def encode(
-        self,
-        rng: np.random.Generator,
-        sizes: Mapping[str, IntArray],
-        steps: int,
-        training: bool = False,
-    ) -> Batch:
+    def encode(self, rng: Generator, sizes: Sizes, steps: int, training: bool = False) -> Batch:
         length = sizes["length"]
         sequences = np.arange(len(length))
         vectors = self.draw_vectors(rng, (len(length), int(length.max())), training)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.random import Generator
 
-from tasks.base import Batch, FloatArray, IntArray, Task, cross_entropy_bits, phase
+from tasks.base import Batch, FloatArray, IntArray, Sizes, Task, cross_entropy_bits, phase
 
 
 @dataclass(kw_only=True)
@@ -60,16 +61,10 @@ class NGrams(Task):
         """One row of counts for each context: 2^`context`."""
         return 1 << self.context
 
-    def durations(self, sizes: Mapping[str, IntArray]) -> IntArray:
+    def durations(self, sizes: Sizes) -> IntArray:
         return sizes["length"]
 
-    def encode(
-        self,
-        rng: np.random.Generator,
-        sizes: Mapping[str, IntArray],
-        steps: int,
-        training: bool = False,
-    ) -> Batch:
+    def encode(self, rng: Generator, sizes: Sizes, steps: int, training: bool = False) -> Batch:
         length = sizes["length"]
         bits = draw_bits(rng, len(length), int(length.max()), self.context)
         optimal = optimal_probabilities(bits, self.context)
@@ -103,7 +98,7 @@ class NGrams(Task):
         return summary["excess_bits_per_sequence"] < 1
 
 
-def draw_bits(rng: np.random.Generator, batch_size: int, length: int, context: int) -> IntArray:
+def draw_bits(rng: Generator, batch_size: int, length: int, context: int) -> IntArray:
     """Draw sequences (B, length) of bits, each from a fresh table of probabilities."""
     table = rng.beta(0.5, 0.5, (batch_size, 2**context))
     chance = rng.random((batch_size, length))

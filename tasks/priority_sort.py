@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.random import Generator
 
-from tasks.base import Batch, IntArray, Task, lay_out, phase, random_bits
+from tasks.base import Batch, IntArray, Sizes, Task, lay_out, phase, random_bits
 
 
 @dataclass(kw_only=True)
@@ -52,16 +53,10 @@ class PrioritySort(Task):
         """One row a vector: `max_items`, since any of them may be among the highest."""
         return self.max_items
 
-    def durations(self, sizes: Mapping[str, IntArray]) -> IntArray:
+    def durations(self, sizes: Sizes) -> IntArray:
         return sizes["items"] + self._recalled(sizes["items"]) + 1
 
-    def encode(
-        self,
-        rng: np.random.Generator,
-        sizes: Mapping[str, IntArray],
-        steps: int,
-        training: bool = False,
-    ) -> Batch:
+    def encode(self, rng: Generator, sizes: Sizes, steps: int, training: bool = False) -> Batch:
         items, bits = sizes["items"], self.bits
         sequences, longest = np.arange(len(items)), int(items.max())
         vectors = random_bits(rng, (len(items), longest, bits))

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.random import Generator
 
-from tasks.base import Batch, CopyTask, FloatArray, IntArray, lay_out, phase, wrong_bits
+from tasks.base import Batch, CopyTask, FloatArray, IntArray, Sizes, lay_out, phase, wrong_bits
 
 
 @dataclass(kw_only=True)
@@ -63,7 +64,7 @@ class RepeatCopy(CopyTask):
         """One row a vector: `max_length`, however often it is repeated."""
         return self.max_length
 
-    def durations(self, sizes: Mapping[str, IntArray]) -> IntArray:
+    def durations(self, sizes: Sizes) -> IntArray:
         return sizes["length"] * (sizes["repeats"] + 1) + 3
 
     def normalise(self, repeats: IntArray) -> FloatArray:
@@ -76,13 +77,7 @@ class RepeatCopy(CopyTask):
         deviation = np.sqrt((counts**2 - 1) / 12) if counts > 1 else 1.0
         return np.asarray((repeats - mean) / deviation)
 
-    def encode(
-        self,
-        rng: np.random.Generator,
-        sizes: Mapping[str, IntArray],
-        steps: int,
-        training: bool = False,
-    ) -> Batch:
+    def encode(self, rng: Generator, sizes: Sizes, steps: int, training: bool = False) -> Batch:
         length, repeats = sizes["length"], sizes["repeats"]
         sequences = np.arange(len(length))
         vectors = self.draw_vectors(rng, (len(length), int(length.max())), training)
