@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import platform
 import shutil
@@ -51,6 +52,7 @@ def run(config: Any, directory: Path) -> float:
         The loss in bits a sequence at the task's deciding case (or the first one evaluated): what
         a sweeper minimises.
     """
+    gc.collect()  # What an earlier job of this process has left.
     _write_status(directory, "running")
     start = _starting_checkpoint(config, directory)
     with (

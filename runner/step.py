@@ -26,7 +26,7 @@ NORM_MEMORY = 100
 
 # What earlier runs of this process have compiled, by a description of it.
 _steps: dict[str, TrainingStep] = {}
-_probabilities: dict[str, Any] = {}
+_probabilities: dict[str, _Probabilities] = {}
 
 
 class StepResult(NamedTuple):
@@ -257,39 +257,42 @@ class Prediction:
         self.model = model
         self.batch_size = batch_size
         self.shards = usable_shards(batch_size, shards)
-        key = _description(model)
+        key = json.dumps([self.shards, _description(model)])
         if key not in _probabilities:
-            _probabilities[key] = tf.function(
-                _probabilities_of(model), jit_compile=True, autograph=False
-            )
-        self.compiled = _probabilities[key]
-        self.run = tf.function(self._run, autograph=False)
+            _probabilities[key] = _Probabilities(model, self.shards)
+        self.probabilities = _probabilities[key]
 
     def __call__(self, inputs: Any, mask: Any, trainable: Sequence[Any] | None = None) -> Any:
         """Probabilities (B, T, output_dim), NumPy, of (B, T, input_dim) with mask (B, T).
 
         trainable: weights to use in place of the model's own.
         """
-        weights = [v.value for v in self.model.trainable_variables]
-        weights = [tf.convert_to_tensor(w) for w in (trainable or weights)]
-        return np.asarray(self.run(weights, inputs, mask))
+        weights, constants = _values(self.model)
+        if trainable:
+            weights = [tf.convert_to_tensor(weight) for weight in trainable]
+        return np.asarray(self.probabilities.run(weights, constants, inputs, mask))
 
-    def _run(self, weights: Any, inputs: Any, mask: Any) -> Any:
-        _, constants = _values(self.model)
+
+class _Probabilities:
+    """The functions behind `Prediction`, of a model's architecture but of no weights."""
+
+    def __init__(self, model: keras.Model, shards: int) -> None:
+        self.model = model
+        self.shards = shards
+        self.compiled = tf.function(self._compiled, jit_compile=True, autograph=False)
+        self.run = tf.function(self._run, autograph=False)
+
+    def _run(self, weights: Any, constants: Any, inputs: Any, mask: Any) -> Any:
         parts = _each_shard(
-            lambda *shard: self.compiled(weights, constants, *shard),
-            (inputs, mask),
-            self.shards,
+            lambda *shard: self.compiled(weights, constants, *shard), (inputs, mask), self.shards
         )
         return tf.concat(parts, axis=0)
 
-
-def _probabilities_of(model: keras.Model) -> Callable[..., Any]:
-    def probabilities(weights: Any, constants: Any, inputs: Any, mask: Any) -> Any:
-        outputs, _ = model.stateless_call(weights, constants, inputs, mask=mask, training=False)
+    def _compiled(self, weights: Any, constants: Any, inputs: Any, mask: Any) -> Any:
+        outputs, _ = self.model.stateless_call(
+            weights, constants, inputs, mask=mask, training=False
+        )
         return outputs
-
-    return probabilities
 
 
 def _description(model: keras.Model) -> str:

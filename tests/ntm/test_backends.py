@@ -29,7 +29,7 @@ QUICK = [
     "test_addressing.py",
     "test_heads.py",
     "test_memory.py",
-    "test_layer.py::test_outputs_and_states_are_those_of_the_equations[lstm-heads4-2-True]",
+    "test_layer.py::test_outputs_and_states_are_those_of_the_equations[lstm-heads4-2-arguments4]",
     "test_layer.py::test_a_masked_sequence_is_as_it_were_alone[True-False-True]",
     "test_layer.py::test_stateful_chunks_are_one_pass[lstm]",
     "test_layer.py::test_the_cell_in_a_stock_rnn_is_the_layer[lstm-heads16-True]",

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-# One seam only knows TensorFlow.
-ALSO = {"tensorflow_loop.py": {"tensorflow"}}
+# Two seams know TensorFlow.
+ALSO = {"tensorflow_loop.py": {"tensorflow"}, "noise.py": {"tensorflow"}}
 
 
 def imported(path: Path) -> set[str]:

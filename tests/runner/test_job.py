@@ -118,7 +118,7 @@ def test_a_run_compiles_its_step_and_its_predictions_once(
     run(composed(*TINY, "trainer.steps=8"), tmp_path)
     (training,) = trainings
     step, predict = training.step, training.evaluator.predict
-    for compiled in (step.gradients, step.update, predict.compiled):
+    for compiled in (step.gradients, step.update, predict.probabilities.compiled):
         assert compiled.experimental_get_tracing_count() == 1
 
 
