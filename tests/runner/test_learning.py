@@ -47,13 +47,13 @@ MACHINE = (
             id="repeat_copy",
         ),
         pytest.param(
-            "items=3",
+            "items=6",
             (
-                *("task=associative_recall", "task.max_items=3", "optimizer.learning_rate=1e-3"),
-                *("ntm.n_width=32", "ntm.m_depth=20", "trainer.steps=2500"),
+                *("task=associative_recall", "optimizer.learning_rate=1e-3"),
+                *("ntm.n_width=128", "ntm.m_depth=20", "trainer.stop_when_solved=true"),
             ),
-            # A guess between the two items that may be asked for has 4.5 of 18 bits wrong.
-            lambda scores: scores["bit_errors_per_sequence"] < 3.5,
+            # Smaller ones level off on some seeds. A guess between the items has 7.2 bits wrong.
+            lambda scores: scores["bit_errors_per_sequence"] < 0.5,
             id="associative_recall",
         ),
         pytest.param(
@@ -70,7 +70,7 @@ MACHINE = (
             "items=3",
             (
                 *("task=priority_sort", "task.bits=3", "task.min_items=3", "task.max_items=3"),
-                *("task.targets=2", "trainer.steps=1500"),
+                *("task.targets=2", "trainer.steps=2500"),
             ),
             # In the order of arrival, a third of the vectors is right: 2 bits wrong.
             lambda scores: scores["bit_errors_per_sequence"] < 1,
