@@ -100,7 +100,8 @@ class TrainingStep:
         """The step that `config.trainer` and `config.optimizer` describe, from a model's weights.
 
         It is the same object as the one of an earlier run with the same settings, started again,
-        so only one of them can be in use. Its weights are then not those of `model`.
+        so only one of them can be in use. It then has variables of its own, and `model` only lends
+        their first values.
         """
         trainer = config.trainer
         settings = {
@@ -122,9 +123,7 @@ class TrainingStep:
 
     def restart(self, model: keras.Model, seed: int) -> None:
         """Begin another training, with the weights of another model of the same architecture."""
-        for variable, start in zip(
-            self.model.variables, logits_model(model).variables, strict=True
-        ):
+        for variable, start in zip(self.model.variables, model.variables, strict=True):
             variable.assign(start.value)
         for variable, value in zip(self.optimizer.variables, self._untrained, strict=True):
             variable.assign(value)
