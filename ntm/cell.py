@@ -23,6 +23,9 @@ INITIAL_MEMORY = 0.1
 # takes their directions as seriously as those of written rows, and gradients through them explode:
 # solved machines were lost again (docs/copy.md).
 SHORTEST_ROW = 0.5
+# Of the waves of which row codes are made: radians a row of the fastest, and how many times as fast
+# it is as the slowest.
+FASTEST_WAVE, WAVE_RANGE = 2.0, 50.0
 # Of the gate, if no other is given.
 GATE_OFFSET = 2.0
 
@@ -76,6 +79,15 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             machine mostly keeps its heads where they are; at 0, as in the paper, each step blurs
             half of every weighting over all rows, and some tasks are learned late or never. Tasks
             of content alone are learned better with less (docs/experiments.md).
+        sharpness_offset: added to the instruction of the sharpness before its softplus. At 0 a
+            new machine has a sharpness of 1.7. Heads that must choose between many similar rows
+            are learned sooner from a sharper start: where a soft choice is better at first, the
+            sharpness sinks to 1, from where its softplus hardly lets it return.
+        row_codes: size of a code of its own in which every memory row begins, waves over the rows
+            as in `first_memory`; 0 is none. Rows that begin alike can be told apart by where the
+            heads have been alone; with codes a key can name a row that was never visited, which is
+            what counting by context needs. The paper learns the initial memory instead, which
+            ties weights to N.
         dropout: share of the inputs x dropped in training, one mask for a whole sequence.
         state_noise: standard deviation of normal noise on the state of a recurrent controller, new
             at each step of training: on the cell state of an LSTM, on the state of other cells.
@@ -90,10 +102,9 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         Departures from the paper, all measured in docs/copy.md. All heads are addressed and read
         on the memory of the step before, then the write heads write. The read vectors of this
         step reach the output directly, as drawn in the paper's figure 1, instead of through the
-        next step's controller. Memory starts at a constant 0.1, all weightings on row 0, and
-        read vectors at 0.1, so no initial value depends on N. Instructions are bounded to
-        [-20, 20] before their activations; keys pass a tanh; the gate has an offset,
-        `gate_offset`. The similarity of equation 6 divides by a length of at least 0.5.
+        next step's controller. Memory starts at a constant 0.1 (and `row_codes`), all weightings
+        on row 0, and read vectors at 0.1: nothing of it is learned, so no weight depends on N. Instructions are bounded to
+        [-20, 20] before their activations; keys pass a tanh; gate and sharpness have offsets. The similarity of equation 6 divides by a length of at least 0.5.
         Under a half precision policy the controller and P compute in it, the machine and its
         state in float32: half precision cannot hold a small memory or a sharp weighting.
     """
@@ -110,6 +121,8 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         activation="linear",
         read_to_output=True,
         gate_offset=GATE_OFFSET,
+        sharpness_offset=0.0,
+        row_codes=0.0,
         dropout=0.0,
         state_noise=0.0,
         seed=None,
@@ -120,8 +133,14 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             raise ValueError(f"dropout must be a share from 0 to below 1, not {dropout!r}")
         if isinstance(state_noise, bool) or not 0 <= state_noise < math.inf:
             raise ValueError(f"state_noise must be a number of at least 0, not {state_noise!r}")
-        if isinstance(gate_offset, bool) or not math.isfinite(gate_offset):
-            raise ValueError(f"gate_offset must be a finite number, not {gate_offset!r}")
+        offsets = {
+            "gate_offset": gate_offset,
+            "sharpness_offset": sharpness_offset,
+            "row_codes": row_codes,
+        }
+        for name, value in offsets.items():
+            if isinstance(value, bool) or not math.isfinite(value):
+                raise ValueError(f"{name} must be a finite number, not {value!r}")
         super().__init__(**kwargs)
         self.units = units
         self.n_width = n_width
@@ -132,6 +151,8 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         self.activation = keras.activations.get(activation)
         self.read_to_output = read_to_output
         self.gate_offset = gate_offset
+        self.sharpness_offset = sharpness_offset
+        self.row_codes = row_codes
         self.dropout = dropout
         self.recurrent_dropout = 0.0
         self.state_noise = state_noise
@@ -255,6 +276,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             self.read_heads,
             self.write_heads,
             self.gate_offset,
+            self.sharpness_offset,
         )
         return output, instructions, controller_states
 
@@ -270,18 +292,35 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         return ops.concatenate([sequences, self.state_noise * noise], axis=-1)
 
     def get_initial_state(self, batch_size=None):
-        """Memory and read vectors a small constant, every weighting on row 0, the rest zero."""
+        """`first_memory`, read vectors a small constant, weightings on row 0, the rest zero."""
         output, memory, weights, reads, *_ = self.state_size
         dtype = self.compute_dtype
         first_row = ops.cast(ops.arange(weights) % self.n_width == 0, dtype)
         return [
             ops.zeros((batch_size, output), dtype=dtype),
-            ops.full((batch_size, memory), INITIAL_MEMORY, dtype=dtype),
-            # A sum, not a broadcast: PyTorch cannot assign to a view that repeats one row.
+            # Sums, not broadcasts: PyTorch cannot assign to a view that repeats one row.
+            ops.zeros((batch_size, memory), dtype=dtype) + ops.reshape(self.first_memory(), (-1,)),
             ops.zeros((batch_size, weights), dtype=dtype) + first_row,
             ops.full((batch_size, reads), INITIAL_MEMORY, dtype=dtype),
             *self.controller.get_initial_state(batch_size),
         ]
+
+    def first_memory(self):
+        """The memory that every sequence begins with.
+
+        0.1 + row_codes * sin(r_k i + (j mod 2) pi / 2) in row i and column j, where k is
+        floor(j / 2) and the rates r_k fall geometrically from 2 to 1 / 25 radians a row.
+
+        Returns:
+            (M, N), columns first, as the state holds it.
+        """
+        column = ops.arange(self.m_depth, dtype=self.compute_dtype)[:, None]
+        row = ops.arange(self.n_width, dtype=self.compute_dtype)[None, :]
+        wave = ops.floor(column / 2)
+        slowest = max(1, (self.m_depth - 1) // 2)
+        rate = FASTEST_WAVE * WAVE_RANGE ** (-wave / slowest)
+        phase = (column - 2 * wave) * (math.pi / 2)
+        return INITIAL_MEMORY + self.row_codes * ops.sin(rate * row + phase)
 
     def unpack(self, states):
         """A recurrent layer's list of states as an `NTMState`."""
@@ -341,6 +380,8 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             "activation": keras.activations.serialize(self.activation),
             "read_to_output": self.read_to_output,
             "gate_offset": self.gate_offset,
+            "sharpness_offset": self.sharpness_offset,
+            "row_codes": self.row_codes,
             "dropout": self.dropout,
             "state_noise": self.state_noise,
             "seed": self.seed,

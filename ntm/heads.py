@@ -78,7 +78,14 @@ def controller_input_output_shape(
 
 
 def split(
-    controller_output, output_dim, m_depth, shift_range, read_heads, write_heads, gate_offset
+    controller_output,
+    output_dim,
+    m_depth,
+    shift_range,
+    read_heads,
+    write_heads,
+    gate_offset,
+    sharpness_offset,
 ):
     """The controller's output as the NTM's own output and activated instructions.
 
@@ -90,6 +97,7 @@ def split(
         read_heads: R.
         write_heads: W.
         gate_offset: subtracted from the instructions of the gate.
+        sharpness_offset: added to the instructions of the sharpness.
 
     Returns:
         `(output, Instructions)`, output (B, output_dim) still linear.
@@ -105,13 +113,14 @@ def split(
         )
         for field, size, count in zip(fields, sizes, counts, strict=True)
     ]
-    return output, activate(Instructions(*fields), gate_offset)
+    return output, activate(Instructions(*fields), gate_offset, sharpness_offset)
 
 
-def activate(raw, gate_offset):
+def activate(raw, gate_offset, sharpness_offset):
     """Activations of the heads' instructions, given as linear values of the same shapes.
 
     gate_offset: subtracted from the instructions of the gate.
+    sharpness_offset: added to the instructions of the sharpness.
     """
     return Instructions(
         # The similarity ignores a key's length, so a bounded key loses nothing and cannot blow up.
@@ -121,7 +130,7 @@ def activate(raw, gate_offset):
         gate=ops.sigmoid(raw.gate - gate_offset),
         shift_weights=softmax(raw.shift_weights),
         # The paper asks for gamma >= 1.
-        sharpness=1.0 + ops.softplus(raw.sharpness),
+        sharpness=1.0 + ops.softplus(raw.sharpness + sharpness_offset),
         erase=ops.sigmoid(raw.erase),
         # Linear, as in the paper: a tanh here kept some seeds from learning (docs/copy.md).
         add=raw.add,

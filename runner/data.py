@@ -25,13 +25,22 @@ def generator(seed: int, stream: int, number: int = 0) -> np.random.Generator:
     return np.random.default_rng([seed, stream, number])
 
 
-def training_batch(task: Task, seed: int, step: int, batch_size: int) -> Batch:
-    """The batch of one training step, padded to the task's longest training sequence."""
-    return task.training_sample(generator(seed, TRAINING, step), batch_size)
+def training_batch(
+    task: Task, seed: int, step: int, batch_size: int, curriculum: int | None = None
+) -> Batch:
+    """The batch of one training step, padded to the task's longest training sequence.
+
+    curriculum: steps over which the sizes that are drawn grow from the smallest to all of the
+        training range, None for all of it from the start.
+    """
+    reach = min(1.0, step / curriculum) if curriculum else 1.0
+    return task.training_sample(generator(seed, TRAINING, step), batch_size, reach)
 
 
 @contextmanager
-def prefetched(task: Task, seed: int, steps: range, batch_size: int) -> Iterator[Iterator[Batch]]:
+def prefetched(
+    task: Task, seed: int, steps: range, batch_size: int, curriculum: int | None = None
+) -> Iterator[Iterator[Batch]]:
     """The batches of these steps in order. An error in the thread is raised where it is read."""
     batches: queue.Queue[Batch | BaseException] = queue.Queue(AHEAD)
     stop = threading.Event()
@@ -47,7 +56,7 @@ def prefetched(task: Task, seed: int, steps: range, batch_size: int) -> Iterator
     def draw() -> None:
         try:
             for step in steps:
-                put(training_batch(task, seed, step, batch_size))
+                put(training_batch(task, seed, step, batch_size, curriculum))
                 if stop.is_set():
                     return
         except BaseException as error:

@@ -30,6 +30,8 @@ class Ntm:
     write_heads: int
     read_to_output: bool
     gate_offset: float
+    sharpness_offset: float
+    row_codes: float
     state_noise: float
     gradient_checkpointing: int | None
 
@@ -49,6 +51,7 @@ class Trainer:
     average: float | None
     clip_factor: float | None
     weight_noise: float | None
+    curriculum: int | None
     verbose: bool
 
 

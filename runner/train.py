@@ -109,7 +109,9 @@ class Training:
         trainer, progress = self.config.trainer, self.progress
         steps = range(progress.step + 1, trainer.steps + 1)
         try:
-            with data.prefetched(self.task, self.config.seed, steps, trainer.batch_size) as batches:
+            with data.prefetched(
+                self.task, self.config.seed, steps, trainer.batch_size, trainer.curriculum
+            ) as batches:
                 for number, batch in zip(steps, batches, strict=True):
                     self._train(number, batch)
                     if self._due(number, trainer.log_every):
@@ -203,7 +205,9 @@ class Training:
         for variable in model.variables:
             if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
                 return f"the weight {variable.path}"
-        batch = data.training_batch(self.task, self.config.seed, number, trainer.batch_size)
+        batch = data.training_batch(
+            self.task, self.config.seed, number, trainer.batch_size, trainer.curriculum
+        )
         # Of the step `number` (from 1): where its gradient was taken.
         weights = self.step.noisy([v.value for v in model.trainable_variables], number - 1)
         constants = [v.value for v in model.non_trainable_variables]

@@ -164,9 +164,12 @@ class Task(abc.ABC):
             )
         return self.encode(rng, drawn, steps)
 
-    def training_sample(self, rng: Generator, batch_size: int) -> Batch:
-        """Draw a batch to train on, of sizes from the training ranges, padded to `max_steps`."""
-        drawn, _ = self._draw_sizes(rng, batch_size, {})
+    def training_sample(self, rng: Generator, batch_size: int, reach: float = 1.0) -> Batch:
+        """Draw a batch to train on, of sizes from the training ranges, padded to `max_steps`.
+
+        reach: how much of each range to draw from, from 0, its lower end alone, to 1, all of it.
+        """
+        drawn, _ = self._draw_sizes(rng, batch_size, {}, reach)
         return self.encode(rng, drawn, self.max_steps, training=True)
 
     def cases(self) -> list[str]:
@@ -247,7 +250,11 @@ class Task(abc.ABC):
         }
 
     def _draw_sizes(
-        self, rng: Generator, batch_size: int, given: Mapping[str, int | IntArray]
+        self,
+        rng: Generator,
+        batch_size: int,
+        given: Mapping[str, int | IntArray],
+        reach: float = 1.0,
     ) -> tuple[dict[str, IntArray], dict[str, int]]:
         """Return the sizes (B,) of each sequence, and the largest that could be drawn."""
         for key in given:
@@ -264,7 +271,8 @@ class Task(abc.ABC):
                 largest[key] = int(size.max())
             else:
                 count = batch_size if self.lengths == "sequence" else 1
-                size = rng.integers(low, high, size=count, endpoint=True)
+                highest = low + round(reach * (high - low))
+                size = rng.integers(low, highest, size=count, endpoint=True)
                 largest[key] = high
             drawn[key] = np.broadcast_to(size, (batch_size,))
         return drawn, largest

@@ -11,6 +11,9 @@ from numpy.random import Generator
 
 from tasks.base import Batch, CopyTask, FloatArray, IntArray, Sizes, lay_out, phase, wrong_bits
 
+# Deviation of counts that say nothing, where those of the training range have 1.
+WIDE = 3.0
+
 
 @dataclass(kw_only=True)
 class RepeatCopy(CopyTask):
@@ -51,6 +54,7 @@ class RepeatCopy(CopyTask):
     max_length: int
     min_repeats: int
     max_repeats: int
+    uncounted: float
 
     @property
     def input_dim(self) -> int:
@@ -86,7 +90,11 @@ class RepeatCopy(CopyTask):
         inputs[..., : self.bits] = lay_out(vectors, *phase(np.ones_like(length), length, steps))
         inputs[:, 0, self.bits] = 1
         inputs[sequences, length + 1, self.bits + 1] = 1
-        inputs[sequences, length + 1, self.bits + 2] = self.normalise(repeats)
+        count, counted = self.normalise(repeats), np.ones(len(length), bool)
+        if training and self.uncounted:
+            counted = rng.random(len(length)) >= self.uncounted
+            count = np.where(counted, count, WIDE * rng.standard_normal(len(length)))
+        inputs[sequences, length + 1, self.bits + 2] = count
 
         durations = self.durations(sizes)
         position, content = phase(length + 2, length * repeats, steps)
@@ -96,7 +104,7 @@ class RepeatCopy(CopyTask):
         targets[sequences, durations - 1, self.bits] = 1
         weights = np.zeros_like(targets)
         weights[..., : self.bits] = content[..., None]
-        weights[..., self.bits] = recall
+        weights[..., self.bits] = recall & counted[:, None]
         _, mask = phase(np.zeros_like(length), durations, steps)
         return Batch(inputs, targets, weights, mask, optimum=None)
 

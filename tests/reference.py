@@ -138,18 +138,30 @@ class Machine:
     write_heads: int
     projection: Array | None = None
     gate_offset: float = GATE_OFFSET
+    sharpness_offset: float = 0.0
+    row_codes: float = 0.0
     controller_state: Any = None
 
     def initial_state(self) -> State:
         first_row = np.zeros(self.n_width)
         first_row[0] = 1
         return State(
-            memory=np.full((self.n_width, self.m_depth), INITIAL_VALUE),
+            memory=self.initial_memory(),
             weights=[first_row.copy() for _ in range(self.read_heads + self.write_heads)],
             reads=[np.full(self.m_depth, INITIAL_VALUE) for _ in range(self.read_heads)],
             controller=self.controller_state,
             output=np.zeros(self.units),
         )
+
+    def initial_memory(self) -> Array:
+        """Row i, columns 2 k and 2 k + 1: sine and cosine of 2 * 50^(-k / K) i, K the last pair."""
+        memory = np.full((self.n_width, self.m_depth), INITIAL_VALUE)
+        for i in range(self.n_width):
+            for j in range(self.m_depth):
+                rate = 2 * 50 ** (-(j // 2) / max(1, (self.m_depth - 1) // 2))
+                wave = np.cos if j % 2 else np.sin
+                memory[i, j] += self.row_codes * wave(rate * i)
+        return memory
 
     def run(self, inputs: Array, state: State | None = None) -> list[State]:
         """The states after each step of a sequence (T, input_dim)."""
@@ -173,7 +185,7 @@ class Machine:
                 softplus(strengths[head][0]),
                 sigmoid(gates[head][0] - self.gate_offset),
                 softmax(shifts[head]),
-                1 + softplus(sharpnesses[head][0]),
+                1 + softplus(sharpnesses[head][0] + self.sharpness_offset),
                 SHORTEST_IN_MACHINE,
             )
             for head in range(self.read_heads + self.write_heads)

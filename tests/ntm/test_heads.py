@@ -41,7 +41,7 @@ ACTIVATIONS: dict[str, Any] = {
     "strength": softplus,
     "gate": lambda x: sigmoid(x - 1.5),
     "shift_weights": softmax,
-    "sharpness": lambda x: 1 + softplus(x),
+    "sharpness": lambda x: 1 + softplus(x + 0.7),
     "erase": sigmoid,
     "add": lambda x: x,
 }
@@ -56,7 +56,7 @@ def raw_output(read_heads: int, write_heads: int, spread: float) -> tuple[np.nda
 @pytest.mark.parametrize("heads", [(1, 1), (2, 1), (1, 3)])
 def test_split_is_the_documented_layout_and_activations(heads: tuple[int, int]) -> None:
     raw, _ = raw_output(*heads, spread=2.0)
-    output, instructions = split(ops.convert_to_tensor(raw), 2, 4, 3, *heads, 1.5)
+    output, instructions = split(ops.convert_to_tensor(raw), 2, 4, 3, *heads, 1.5, 0.7)
     machine = Machine(lambda x, s: (x, s), 2, 6, 4, 3, *heads)
     for row in range(len(raw)):
         parts = machine.split(raw[row].astype(np.float64))
@@ -68,7 +68,7 @@ def test_split_is_the_documented_layout_and_activations(heads: tuple[int, int]) 
 
 def test_sizes_are_those_of_the_fields() -> None:
     raw, width = raw_output(2, 3, spread=1.0)
-    _, instructions = split(ops.convert_to_tensor(raw), 2, 4, 3, 2, 3, 0.0)
+    _, instructions = split(ops.convert_to_tensor(raw), 2, 4, 3, 2, 3, 0.0, 0.0)
     sizes = instruction_sizes(4, 3, 2, 3)
     assert [int(np.prod(field.shape[1:])) for field in instructions] == list(sizes)
     assert sum(sizes) + 2 == width
@@ -78,7 +78,7 @@ def test_sizes_are_those_of_the_fields() -> None:
 def test_instructions_keep_their_ranges_however_large_the_output(spread: float) -> None:
     raw, _ = raw_output(2, 2, spread)
     (*fields, output), (grad,) = gradients(
-        lambda raw: (*split(raw, 2, 4, 3, 2, 2, 0.0)[1], split(raw, 2, 4, 3, 2, 2, 0.0)[0]), raw
+        lambda raw: (*split(raw, 2, 4, 3, 2, 2, 0.0, 0.0)[1], split(raw, 2, 4, 3, 2, 2, 0.0, 0.0)[0]), raw
     )
     given = Instructions(*fields)
     ranges = {

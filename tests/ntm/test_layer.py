@@ -58,7 +58,9 @@ def expected_run(
         ("dense", (2, 3), 4, {"read_to_output": False}),
         ("double_dense", (1, 2), 1, {"gate_offset": 0.0}),
         ("double_dense", (3, 1), ROWS, {"gate_offset": -1.5}),
+        ("double_dense", (1, 1), 3, {"sharpness_offset": 2.0}),
         ("lstm", (2, 1), 2, {}),
+        ("lstm", (2, 1), 3, {"row_codes": 0.7}),
         ("lstm", (1, 1), 5, {"read_to_output": False}),
     ],
 )
@@ -316,6 +318,8 @@ def test_the_seeds_number_of_parameters() -> None:
         ({"n_width": 4, "shift_range": 5}, "shift_range=5 is more than the n_width=4"),
         ({"gate_offset": float("nan")}, "gate_offset must be a finite number, not nan"),
         ({"gate_offset": True}, "gate_offset must be a finite number, not True"),
+        ({"sharpness_offset": float("inf")}, "sharpness_offset must be a finite number, not inf"),
+        ({"row_codes": True}, "row_codes must be a finite number, not True"),
         ({"dropout": 1.0}, "dropout must be .* not 1.0"),
         ({"dropout": -0.1}, "dropout must be .* not -0.1"),
         ({"gradient_checkpointing": 0}, "gradient_checkpointing must be .* at least 1, not 0"),
