@@ -306,8 +306,7 @@ class CopyTask(Task):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.blanks < 1:
-            raise ValueError(f"task.blanks={self.blanks} must be a share from 0 to below 1")
+        check_share("blanks", self.blanks)
 
     def draw_vectors(self, rng: Generator, shape: tuple[int, int], training: bool) -> FloatArray:
         """Random vectors (*shape, bits), float32."""
@@ -315,6 +314,12 @@ class CopyTask(Task):
         if training and self.blanks:
             vectors *= (rng.random(shape) >= self.blanks)[..., None]
         return vectors
+
+
+def check_share(name: str, share: float) -> None:
+    """Raise ValueError for a share of the training sequences that would leave none or less."""
+    if not 0 <= share < 1:
+        raise ValueError(f"task.{name}={share} must be a share from 0 to below 1")
 
 
 def suggestion(given: str, known: Iterable[str]) -> str:

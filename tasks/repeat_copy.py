@@ -9,9 +9,19 @@ from typing import ClassVar
 import numpy as np
 from numpy.random import Generator
 
-from tasks.base import Batch, CopyTask, FloatArray, IntArray, Sizes, lay_out, phase, wrong_bits
+from tasks.base import (
+    Batch,
+    CopyTask,
+    FloatArray,
+    IntArray,
+    Sizes,
+    check_share,
+    lay_out,
+    phase,
+    wrong_bits,
+)
 
-# Deviation of counts that say nothing, where those of the training range have 1.
+# Deviation of counts that say nothing; those of the training range have 1.
 WIDE = 3.0
 
 
@@ -39,6 +49,9 @@ class RepeatCopy(CopyTask):
     that happens to be 0 on this scale from a blank.
 
     bits: width of a vector. min_length, max_length, min_repeats, max_repeats: training ranges.
+    uncounted: share of the training sequences whose count is any normal number of deviation 3,
+        and whose marker does not count; evaluation never has any of them. So the content is
+        learned without the count, and stays right where the count is beyond its range.
     Solved: fewer than 0.1 wrong content bits and fewer than 0.1 wrong marker bits a sequence
     at `max_length` and `max_repeats`.
     """
@@ -55,6 +68,10 @@ class RepeatCopy(CopyTask):
     min_repeats: int
     max_repeats: int
     uncounted: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_share("uncounted", self.uncounted)
 
     @property
     def input_dim(self) -> int:

@@ -92,7 +92,8 @@ def test_the_presets_of_the_paper_have_its_settings(task: str, composed: Compose
     assert [c.optimizer.learning_rate for c in (dense, lstm, alone)] == [rate, rate, layers_rate]
     for config in (dense, lstm, alone):
         own = dict(composed(f"task={task}").task)
-        assert config.task == own | ({"blanks": 0.0} if "blanks" in own else {})
+        aids = {name: 0.0 for name in ("blanks", "uncounted") if name in own}
+        assert config.task == own | aids
         assert (config.ntm.n_width, config.ntm.m_depth) == (128, 20)
         assert (config.ntm.gate_offset, config.ntm.state_noise) == (0, 0)
         optimizer = {key: config.optimizer[key] for key in ("name", "rho", "momentum", "epsilon")}

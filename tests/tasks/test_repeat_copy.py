@@ -22,6 +22,7 @@ def make(**changes: Any) -> RepeatCopy:
         "max_length": 4,
         "min_repeats": 2,
         "max_repeats": 6,
+        "uncounted": 0.0,
         "lengths": "sequence",
     }
     return RepeatCopy(**{**sizes, **changes})
@@ -86,6 +87,30 @@ def test_a_single_count_has_a_finite_scale() -> None:
     np.testing.assert_array_equal(
         make(min_repeats=3, max_repeats=3).normalise(np.array([3, 5])), [0, 2]
     )
+
+
+def test_uncounted_sequences_of_training_have_any_count_and_no_marker_that_counts() -> None:
+    task = make(uncounted=0.25, lengths="batch", min_length=4, min_repeats=6)
+    trained = task.training_sample(np.random.default_rng(4), 4000)
+    # The flag beside the count is on step 5, the recall from step 6 to the end of 4 (6 + 1) + 3.
+    counts = trained.inputs[:, 5, BITS + 2]
+    uncounted = counts != 0  # The only count of the range.
+    # Five standard deviations of a mean, of a mean and of a deviation over these sequences.
+    np.testing.assert_allclose(uncounted.mean(), 0.25, atol=0.035)
+    np.testing.assert_allclose(counts[uncounted].mean(), 0, atol=0.5)
+    np.testing.assert_allclose(counts[uncounted].std(), 3, atol=0.35)
+    recall = slice(6, 31)
+    np.testing.assert_array_equal(trained.weights[uncounted, recall, BITS], 0)
+    np.testing.assert_array_equal(trained.weights[~uncounted, recall, BITS], 1)
+    np.testing.assert_array_equal(trained.weights[:, 6:30, :BITS], 1)
+    evaluated = make(uncounted=0.25).sample(np.random.default_rng(4), 200, length=4, repeats=6)
+    assert_as_constructed(evaluated, np.full(200, 4), np.full(200, 6))
+
+
+@pytest.mark.parametrize("uncounted", [-0.1, 1.5])
+def test_a_share_of_uncounted_sequences_out_of_range_is_refused(uncounted: float) -> None:
+    with pytest.raises(ValueError, match=f"task.uncounted={uncounted} must be a share from 0"):
+        make(uncounted=uncounted)
 
 
 def test_content_and_marker_are_scored_apart() -> None:
