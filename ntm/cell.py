@@ -99,12 +99,14 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         ValueError: for sizes that make no machine, or a controller that breaks its contract.
 
     Notes:
-        Departures from the paper, all measured in docs/copy.md. All heads are addressed and read
-        on the memory of the step before, then the write heads write. The read vectors of this
-        step reach the output directly, as drawn in the paper's figure 1, instead of through the
-        next step's controller. Memory starts at a constant 0.1 (and `row_codes`), all weightings
-        on row 0, and read vectors at 0.1: nothing of it is learned, so no weight depends on N. Instructions are bounded to
-        [-20, 20] before their activations; keys pass a tanh; gate and sharpness have offsets. The similarity of equation 6 divides by a length of at least 0.5.
+        Departures from the paper, all measured in docs/copy.md and docs/experiments.md. All heads
+        are addressed and read on the memory of the step before, then the write heads write. The
+        read vectors of this step reach the output directly, as drawn in the paper's figure 1,
+        instead of through the next step's controller. Memory starts at a constant 0.1 (and
+        `row_codes`), all weightings on row 0, and read vectors at 0.1: nothing of it is learned,
+        so no weight depends on N. Instructions are bounded to [-20, 20] before their activations;
+        keys pass a tanh; gate and sharpness have offsets. The similarity of equation 6 divides by
+        a length of at least 0.5.
         Under a half precision policy the controller and P compute in it, the machine and its
         state in float32: half precision cannot hold a small memory or a sharp weighting.
     """

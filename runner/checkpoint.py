@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from runner.errors import ConfigError
-from runner.files import replace_with
+from runner.files import damage, replace_with
+
+log = logging.getLogger(__name__)
 
 KEPT = 2
 PROGRESS = "progress"
@@ -36,8 +39,26 @@ def save(directory: Path, step: int, variables: Sequence[Any], progress: dict[st
 
 
 def latest(directory: Path) -> Path | None:
-    """The newest checkpoint of a run's `checkpoints/`, None if there is none."""
-    return max(directory.glob("step_*.npz"), default=None)
+    """The newest checkpoint of a run's `checkpoints/` that is whole, None if there is none.
+
+    Damaged ones are passed over with a warning. The training then does some steps again and ends
+    as it would have: its batches and its noise depend on the number of the step alone.
+
+    Raises ConfigError when all are damaged.
+    """
+    found = sorted(directory.glob("step_*.npz"), reverse=True)
+    for path in found:
+        reason = damage(path)
+        if reason is None:
+            return path
+        log.warning("%s is damaged (%s) and passed over", path, reason)
+    if found:
+        raise ConfigError(
+            f"every checkpoint in {directory} is damaged ({found[0].name}: {reason}), so nothing "
+            "is left to go on from. State another run (resume=<run folder>), or begin anew: "
+            "without resume=, in another folder (hydra.run.dir=...) or after deleting this one."
+        )
+    return None
 
 
 def step_of(path: Path) -> int:

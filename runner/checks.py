@@ -62,7 +62,11 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
         "larger than 0",
     ),
     (("ntm.state_noise",), lambda value: 0 <= value < math.inf, "at least 0"),
-    (("ntm.gate_offset", "ntm.sharpness_offset", "ntm.row_codes"), math.isfinite, "a finite number"),
+    (
+        ("ntm.gate_offset", "ntm.sharpness_offset", "ntm.row_codes"),
+        math.isfinite,
+        "a finite number",
+    ),
     (
         (
             "optimizer.beta_1",

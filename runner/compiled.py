@@ -10,14 +10,30 @@ import hashlib
 import logging
 import os
 import platform
+import re
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+
+from runner.errors import RunError
 
 log = logging.getLogger(__name__)
 
 # A run keeps one to five million bytes. Above this the oldest go.
 LARGEST = 256 * 2**20
+# Where less is free nothing is kept: TensorFlow ends a run whose program it cannot write.
+LEAST_FREE = 32 * 2**20
+PROGRAMS = "xla_compile_cache*.pb"
+# What TensorFlow says of a program that it cannot read or write.
+FAILURES = (
+    "xla_compile_cache",  # its path
+    "Read less bytes than requested",
+    "Serialized cache key does not match",
+    "Failed to parse serialized",
+)
 FLAGS = "TF_XLA_FLAGS"
 DIRECTORY_FLAG = "--tf_xla_persistent_cache_directory"
 
@@ -28,7 +44,7 @@ def keep(directory: str | None) -> None:
     directory: where, None for nowhere. Programs of each release of TensorFlow and each kind of
         processor are kept apart in it, so that machines of a cluster may share it. One that
         cannot be written is not used, with a warning. `TF_XLA_FLAGS` comes first where it names
-        a directory of its own.
+        a directory of its own. Programs that were cut short are deleted.
     """
     flags = os.environ.get(FLAGS, "")
     if directory is None or DIRECTORY_FLAG in flags:
@@ -38,12 +54,37 @@ def keep(directory: str | None) -> None:
         place.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=place):
             pass
+        if shutil.disk_usage(place).free < LEAST_FREE:
+            raise OSError(f"{place} has less than {LEAST_FREE >> 20} MB of free space")
         prune(place, LARGEST)
+        _delete_damaged(place)
     except OSError as error:
         log.warning("compiled programs are not kept: %s (compilation_cache=null is quiet)", error)
         return
     own = f"{DIRECTORY_FLAG}={place} --tf_xla_persistent_cache_device_types=CPU"
     os.environ[FLAGS] = f"{flags} {own}".strip()
+
+
+@contextmanager
+def failures_explained() -> Iterator[None]:
+    """Turn TensorFlow's error about a kept program into a RunError, and delete all of them.
+
+    The error does not say which one it was.
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = _failure(error)
+        place = re.search(rf"{DIRECTORY_FLAG}=(\S+)", os.environ.get(FLAGS, ""))
+        if reason is None or place is None:
+            raise
+        for path in Path(place[1]).glob(PROGRAMS):
+            path.unlink(missing_ok=True)
+        raise RunError(
+            f"a compiled program kept in {place[1]} cannot be read or written ({reason}). All "
+            "that were kept there are deleted now: start the run again. If it comes again, name "
+            "another folder with compilation_cache=..., or null to keep none."
+        ) from error
 
 
 def prune(directory: Path, largest: int) -> None:
@@ -60,6 +101,48 @@ def prune(directory: Path, largest: int) -> None:
             return
         path.unlink(missing_ok=True)
         total -= size
+
+
+def _delete_damaged(directory: Path) -> None:
+    """Delete programs that were cut short, at which TensorFlow would stop."""
+    damaged = [path for path in directory.glob(PROGRAMS) if not _is_whole(path)]
+    for path in damaged:
+        path.unlink(missing_ok=True)
+    if damaged:
+        log.warning(
+            "%d damaged compiled programs deleted in %s; what is needed of them is compiled again",
+            len(damaged),
+            directory,
+        )
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether the parts of a program end where the file does.
+
+    It is a message of Protocol Buffers, whose every part is one byte of tag, its length as digits
+    of base 128, the lowest first and all but the last with the top bit set, and its content. Only
+    tags and lengths are read, so this is quick for hundreds of large files.
+    """
+    try:
+        with path.open("rb", buffering=0) as file:
+            size, position = path.stat().st_size, 0
+            while position < size:
+                file.seek(position)
+                tag, *digits = file.read(11)
+                last = next((i for i, digit in enumerate(digits) if digit < 128), None)
+                if tag % 8 != 2 or last is None:
+                    return False
+                length = sum(digit % 128 << 7 * i for i, digit in enumerate(digits[: last + 1]))
+                position += 2 + last + length
+            return 0 < size == position
+    except FileNotFoundError:
+        return True  # Another run has just deleted it.
+
+
+def _failure(error: Exception) -> str | None:
+    """The line of TensorFlow's message that is about a kept program, if there is one."""
+    lines = str(error).splitlines()
+    return next((line for line in lines if any(sign in line for sign in FAILURES)), None)
 
 
 def _kind() -> str:

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import uuid
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +49,16 @@ def write_json(path: Path | str, value: Any) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """Return what a JSON file holds, nothing if it was not written yet."""
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def damage(path: Path) -> str | None:
+    """Why a zip file, such as a model or a checkpoint, cannot be read; None if it is whole."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            part = archive.testzip()
+    except Exception as error:  # What zipfile raises depends on which byte is wrong.
+        return str(error) or type(error).__name__
+    return None if part is None else f"its part {part!r} is not what was written"
 
 
 def _plain(value: Any) -> Any:

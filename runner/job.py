@@ -17,7 +17,7 @@ import keras
 import tensorflow as tf
 from omegaconf import OmegaConf
 
-from runner import build, canvas, checkpoint, data, device
+from runner import build, canvas, checkpoint, compiled, data, device, worker
 from runner.errors import ConfigError, RunError
 from runner.evaluate import Evaluator
 from runner.files import METRICS, MODEL, STATUS, read_json, replace_with, write_json
@@ -54,14 +54,19 @@ def run(config: Any, directory: Path) -> float:
     """
     gc.collect()  # What an earlier job of this process has left.
     _write_status(directory, "running")
-    start = _starting_checkpoint(config, directory)
     with (
-        TensorBoardLog(directory, checkpoint.step_of(start) + 1 if start else 0) as events,
-        _end_recorded(config, directory, events),
+        worker.ends_with_its_sweep(),
         _terminated_as_interrupt(),
+        _end_recorded(config, directory),
+        compiled.failures_explained(),
     ):
-        events.text("configuration", OmegaConf.to_yaml(config))
-        events.hparams(_plain(config), {}, "running", 0)
+        start = _starting_checkpoint(config, directory)
+        return _run(config, directory, start)
+
+
+def _run(config: Any, directory: Path, start: Path | None) -> float:
+    """`run` from a checkpoint, None for the beginning."""
+    with _events(config, directory, start) as events:
         used = device.choose(config.device)
         task = task_from(config)
         model = build.model_from(config, task)
@@ -160,7 +165,14 @@ def _starting_checkpoint(config: Any, directory: Path) -> Path | None:
 
 def _load_weights(model: keras.Model, path: Path) -> None:
     """Set the weights of a saved model, whatever its number of memory rows."""
-    saved = keras.models.load_model(path, compile=False)
+    try:
+        saved = keras.models.load_model(path, compile=False)
+    except (KeyError, OSError, TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(
+            f"{path} is no model of this version of the project ({reason}): evaluate a run that "
+            "this version has trained (checkpoint=<run folder>)"
+        ) from error
     shapes = [tuple(w.shape) for w in saved.get_weights()]
     expected = [tuple(w.shape) for w in model.get_weights()]
     if shapes != expected:
@@ -219,19 +231,35 @@ def _write_status(directory: Path, status: str, error: str | None = None) -> Non
 
 
 @contextmanager
-def _end_recorded(config: Any, directory: Path, events: TensorBoardLog) -> Iterator[None]:
+def _events(config: Any, directory: Path, start: Path | None) -> Iterator[TensorBoardLog]:
+    """The run's TensorBoard log, with the configuration and how a run ends that does not finish."""
+    with TensorBoardLog(directory, checkpoint.step_of(start) + 1 if start else 0) as events:
+        events.text("configuration", OmegaConf.to_yaml(config))
+        events.hparams(_plain(config), {}, "running", 0)
+        try:
+            yield events
+        except BaseException as error:
+            events.hparams(_plain(config), {}, _unfinished(error), 0)
+            raise
+
+
+@contextmanager
+def _end_recorded(config: Any, directory: Path) -> Iterator[None]:
     """Record how a run ends that does not finish, then let its error through."""
     try:
         yield
     except BaseException as error:
-        interrupted = isinstance(error, KeyboardInterrupt)
-        status = "interrupted" if interrupted else "failed"
-        reason = _how_to_go_on(config, directory) if interrupted else str(error)
+        status = _unfinished(error)
+        reason = _how_to_go_on(config, directory) if status == "interrupted" else str(error)
         _write_status(directory, status, f"{type(error).__name__}: {reason}")
-        events.hparams(_plain(config), {}, status, 0)
         # Hydra reports only the first failure of a sweep, and not in the job's own log.
         log.error("%s: %s", status, reason, exc_info=_is_bug(error))
         raise
+
+
+def _unfinished(error: BaseException) -> str:
+    """The status of a run that this error has ended."""
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
 
 
 def _how_to_go_on(config: Any, directory: Path) -> str:
@@ -250,6 +278,7 @@ def _terminated_as_interrupt() -> Iterator[None]:
         return
 
     def interrupt(*_: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # A second one would end the saving.
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, interrupt)

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runner.errors import ConfigError
-from runner.files import MODEL, write_text
+from runner.files import MODEL, damage, write_text
 from runner.schema import GROUPS, Config, task_from
 
 CONFIG = ".hydra/config.yaml"
@@ -61,6 +61,7 @@ def with_saved(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
 def evaluated_config(config: DictConfig, overrides: Sequence[str], checkpoint: Path) -> DictConfig:
     """Return the configuration to evaluate the run in the folder `checkpoint` with."""
     check_folder("checkpoint", checkpoint, [CONFIG, MODEL])
+    _check_model(checkpoint)
     saved = _load(checkpoint, config)
     stated = _over(saved, config, overrides, FREE_IN_EVALUATION, "when a saved run is evaluated")
     if _same_encoding(saved, stated):
@@ -106,6 +107,17 @@ def check_folder(key: str, folder: Path, needed: Sequence[str]) -> None:
                 f"{key}={folder} has no {name}, which a run's folder holds: state the folder of a "
                 f"run (such as outputs/copy/...) that got far enough to write it."
             )
+
+
+def _check_model(checkpoint: Path) -> None:
+    """Refuse a model that was cut short or changed, before TensorFlow is imported to load it."""
+    reason = damage(checkpoint / MODEL)
+    if reason is not None:
+        raise ConfigError(
+            f"checkpoint={checkpoint} has a damaged {MODEL} ({reason}): evaluate another run, or "
+            f"let `python run.py resume={checkpoint}` write the model again, in a new folder, from "
+            "the checkpoints that the run left."
+        )
 
 
 def _load(folder: Path, config: DictConfig) -> DictConfig:

@@ -77,9 +77,12 @@ def test_sizes_are_those_of_the_fields() -> None:
 @pytest.mark.parametrize("spread", [1.0, 1e3, 1e6])
 def test_instructions_keep_their_ranges_however_large_the_output(spread: float) -> None:
     raw, _ = raw_output(2, 2, spread)
-    (*fields, output), (grad,) = gradients(
-        lambda raw: (*split(raw, 2, 4, 3, 2, 2, 0.0, 0.0)[1], split(raw, 2, 4, 3, 2, 2, 0.0, 0.0)[0]), raw
-    )
+
+    def fields_and_output(raw: Any) -> tuple[Any, ...]:
+        output, instructions = split(raw, 2, 4, 3, 2, 2, 0.0, 0.0)
+        return *instructions, output
+
+    (*fields, output), (grad,) = gradients(fields_and_output, raw)
     given = Instructions(*fields)
     ranges = {
         "key": (-1, 1),

@@ -37,6 +37,20 @@ def test_the_newest_is_found_and_old_ones_go(tmp_path: Path) -> None:
     assert sorted(checkpoint.step_of(path) for path in tmp_path.iterdir()) == [10, 1000]
 
 
+@pytest.mark.parametrize("length", [0, 100, -1])
+def test_a_damaged_checkpoint_is_passed_over(
+    length: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    older, newest = (checkpoint.save(tmp_path, step, variables(1.0), {}) for step in (1, 2))
+    newest.write_bytes(newest.read_bytes()[:length])
+    assert checkpoint.latest(tmp_path) == older
+    assert f"{newest} is damaged (File is not a zip file)" in caplog.text
+
+    older.write_bytes(b"")
+    with pytest.raises(ConfigError, match=r"every checkpoint .*resume=.*hydra.run.dir="):
+        checkpoint.latest(tmp_path)
+
+
 def test_other_shapes_are_refused(tmp_path: Path) -> None:
     path = checkpoint.save(tmp_path, 1, variables(1.0), {})
     with pytest.raises(ConfigError, match="do not fit"):

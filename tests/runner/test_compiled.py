@@ -1,6 +1,7 @@
 """Compiled programs on disk: where they go, when they are not kept, what is deleted."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from runner import compiled
+from runner.errors import RunError
 
 ROOT = Path(__file__).parents[2]
 # What a job does, at its smallest: name the directory, import TensorFlow, compile.
@@ -18,8 +20,14 @@ compiled.keep(sys.argv[1])
 with quiet.native_notices():
     import tensorflow as tf
 function = tf.function(lambda x: 3.0 * x + 1.0, jit_compile=True)
-print(float(function(tf.constant(2.0))))
+with compiled.failures_explained():
+    print(float(function(tf.constant(2.0))))
 """
+
+
+def run(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", PROGRAM, str(folder)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(autouse=True)
@@ -31,16 +39,90 @@ def test_a_second_process_finds_what_the_first_compiled(tmp_path: Path) -> None:
     def programs() -> dict[Path, int]:
         return {path: path.stat().st_mtime_ns for path in tmp_path.rglob("xla_compile_cache*")}
 
-    def run() -> str:
-        command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-        return done.stdout
-
-    assert run() == "7.0\n"
+    assert run(tmp_path).stdout == "7.0\n"
     first = programs()
     assert len(first) == 1
-    assert run() == "7.0\n"
+    assert run(tmp_path).stdout == "7.0\n"
     assert programs() == first
+
+
+def test_a_damaged_program_does_not_stop_the_next_run_but_one(tmp_path: Path) -> None:
+    """One that was cut short is found at the start, others only when TensorFlow reads them."""
+    run(tmp_path)
+    [program] = tmp_path.rglob("xla_compile_cache*")
+    content = program.read_bytes()
+
+    program.write_bytes(content[:-1])
+    done = run(tmp_path)
+    assert done.stdout == "7.0\n"
+    assert "1 damaged compiled programs deleted" in done.stderr
+    assert program.stat().st_size == len(content)
+
+    middle = len(content) // 2
+    program.write_bytes(content[:middle] + bytes(len(content) - middle))
+    done = run(tmp_path)
+    assert "RunError: a compiled program kept in" in done.stderr
+    assert not program.exists()
+    assert run(tmp_path).stdout == "7.0\n"
+
+
+# Two parts, of 3 bytes and of 300 (44 and twice 128).
+WHOLE = b"\x0a\x03abc" + b"\x12\xac\x02" + bytes(300)
+
+
+def test_only_programs_that_were_cut_short_are_deleted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def kept(content: bytes) -> bool:
+        compiled.keep(str(tmp_path))
+        os.environ[compiled.FLAGS] = ""
+        [folder] = tmp_path.iterdir()
+        program = folder / "xla_compile_cache__1.pb"
+        program.write_bytes(content)
+        compiled.keep(str(tmp_path))
+        os.environ[compiled.FLAGS] = ""
+        return program.exists()
+
+    assert kept(WHOLE)
+    assert kept(WHOLE[:5])
+    assert not caplog.text
+    for length in (0, 1, 2, 4, 6, 7, 8, 100, len(WHOLE) - 1):
+        assert not kept(WHOLE[:length]), length
+    assert not kept(bytes(len(WHOLE)))
+    assert not kept(b"a text\n")
+    assert "1 damaged compiled programs deleted" in caplog.text
+
+
+def test_nothing_is_kept_on_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    full = shutil.disk_usage(tmp_path)._replace(free=compiled.LEAST_FREE - 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    compiled.keep(str(tmp_path))
+    assert os.environ[compiled.FLAGS] == ""
+    assert "less than 32 MB of free space" in caplog.text
+
+
+def test_a_program_that_cannot_be_written_ends_the_run_with_a_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(compiled.FLAGS, f"{compiled.DIRECTORY_FLAG}={tmp_path} --other")
+    reason = f"{tmp_path}/xla_compile_cache__1.pb.tmp; No space left on device"
+    (tmp_path / "xla_compile_cache__2.pb").touch()
+    (tmp_path / "of somebody else").touch()
+    with pytest.raises(RunError) as stopped, compiled.failures_explained():
+        raise OSError(f"Graph execution error:\n\n{reason}\n\t[[{{{{node x}}}}]]")
+    assert f"({reason})" in str(stopped.value)
+    assert "compilation_cache=" in str(stopped.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["of somebody else"]
+
+
+def test_another_error_is_not_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(compiled.FLAGS, f"{compiled.DIRECTORY_FLAG}={tmp_path}")
+    (tmp_path / "xla_compile_cache__2.pb").touch()
+    with pytest.raises(ValueError, match="shapes"), compiled.failures_explained():
+        raise ValueError("the shapes differ")
+    assert list(tmp_path.iterdir())
 
 
 def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

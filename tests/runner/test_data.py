@@ -27,6 +27,24 @@ def test_batches_come_in_order_and_depend_on_their_step_alone(task: Task) -> Non
     np.testing.assert_array_equal(late[0].targets, expected.targets)
 
 
+def test_sizes_grow_over_the_curriculum_and_are_all_drawn_after_it(task: Task) -> None:
+    def longest(step: int, curriculum: int | None) -> int:
+        batches = [data.training_batch(task, seed, step, 1, curriculum) for seed in range(60)]
+        return max(int(batch.mask.sum()) for batch in batches)
+
+    # Lengths 1 to 4 take 4, 6, 8 and 10 steps.
+    assert [longest(step, 90) for step in (1, 30, 60, 90, 900)] == [4, 6, 8, 10, 10]
+    assert longest(1, None) == 10
+
+
+def test_the_thread_draws_what_the_curriculum_says(task: Task) -> None:
+    with data.prefetched(task, 7, range(1, 12), 3, 20) as batches:
+        drawn = list(batches)
+    for step, batch in enumerate(drawn, start=1):
+        expected = data.training_batch(task, 7, step, 3, 20)
+        np.testing.assert_array_equal(batch.inputs, expected.inputs)
+
+
 def test_seeds_steps_and_streams_differ(task: Task) -> None:
     def first(seed: int, stream: int, number: int) -> bytes:
         return data.generator(seed, stream, number).bytes(16)

@@ -1,6 +1,7 @@
 """A person's mistake ends in one paragraph and status 2; a bug keeps its stack trace."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -121,6 +122,17 @@ def test_a_mistake_is_one_paragraph_and_leaves_nothing(
     assert done.stderr.startswith(f"Configuration error: {message}"), done.stderr
     assert done.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_damaged_model_is_one_paragraph_and_leaves_nothing(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "models/copy", tmp_path / "run")
+    model = tmp_path / "run/model.keras"
+    model.write_bytes(model.read_bytes()[:5000])
+    done = run(tmp_path, "mode=evaluate", "checkpoint=run")
+    assert done.returncode == 2
+    assert done.stderr.startswith("Configuration error: checkpoint=run has a damaged model.keras")
+    assert done.stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
 def test_the_stack_trace_is_shown_when_asked_for(tmp_path: Path) -> None:

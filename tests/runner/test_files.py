@@ -2,6 +2,7 @@
 
 import json
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -90,3 +91,36 @@ def test_json_is_strict_and_takes_numpy_and_nested_values(tmp_path: Path) -> Non
         "cases": {"length=5": [1, None, None]},
         "curve": [1.0, None],
     }
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("part", bytes(range(256)))
+    return tmp_path / "a.zip"
+
+
+def test_a_whole_archive_has_no_damage(archive: Path) -> None:
+    assert files.damage(archive) is None
+
+
+def test_a_changed_byte_is_found_and_named(archive: Path) -> None:
+    content = archive.read_bytes()
+    at = content.index(bytes(range(256))) + 100
+    archive.write_bytes(content[:at] + b"?" + content[at + 1 :])
+    assert files.damage(archive) == "its part 'part' is not what was written"
+
+
+def test_every_shortened_archive_is_damaged(archive: Path) -> None:
+    content = archive.read_bytes()
+    for length in range(len(content)):
+        archive.write_bytes(content[:length])
+        assert files.damage(archive), length
+
+
+def test_nothing_that_is_changed_in_an_archive_is_an_error_of_ours(archive: Path) -> None:
+    """Each byte of its directory tells zipfile something else."""
+    content = archive.read_bytes()
+    for at in range(len(content)):
+        archive.write_bytes(content[:at] + bytes([content[at] ^ 255]) + content[at + 1 :])
+        files.damage(archive)

@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,38 @@ def test_a_requeued_job_finds_its_own_checkpoint(
     assert metrics["evaluation"] == read(finished, "metrics.json")["evaluation"]
 
 
+@pytest.mark.parametrize("resumed", [True, False])
+def test_a_run_goes_on_from_an_older_checkpoint_when_the_newest_is_damaged(
+    resumed: bool, finished: Path, composed: Compose, tmp_path: Path
+) -> None:
+    run(composed(*TINY, "trainer.steps=5"), tmp_path)
+    newest = tmp_path / "checkpoints/step_000000005.npz"
+    newest.write_bytes(newest.read_bytes()[:1000])
+    if resumed:
+        config = composed(*TINY, "trainer.steps=8", f"resume={tmp_path}")
+        metrics, _ = run(config, tmp_path / "resumed")
+    else:
+        metrics, _ = run(composed(*TINY, "trainer.steps=8"), tmp_path)
+    assert metrics["evaluation"] == read(finished, "metrics.json")["evaluation"]
+
+
+def test_a_run_without_a_whole_checkpoint_is_refused(tiny: DictConfig, tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints/step_000000003.npz").touch()
+    with pytest.raises(ConfigError, match="every checkpoint"):
+        run(tiny, tmp_path)
+    status = read(tmp_path, "status.json")
+    assert status["status"] == "failed"
+    assert "every checkpoint" in status["error"]
+
+
+def test_an_archive_that_is_no_model_is_refused(composed: Compose, tmp_path: Path) -> None:
+    zipfile.ZipFile(tmp_path / "model.keras", "w").close()
+    config = composed(*TINY, "mode=evaluate", f"checkpoint={tmp_path}")
+    with pytest.raises(ConfigError, match=r"model.keras is no model .*config.json.*checkpoint="):
+        run(config, tmp_path / "evaluation")
+
+
 def test_evaluating_a_run_gives_its_own_numbers_again(
     finished: Path, composed: Compose, tmp_path: Path
 ) -> None:
@@ -252,6 +285,24 @@ def test_an_interrupted_run_saves_first(
     last = checkpoint.latest(tmp_path / "checkpoints")
     assert last is not None
     assert checkpoint.step_of(last) == 6
+
+
+def test_a_second_signal_does_not_end_the_saving(
+    composed: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scheduler's comes to all processes of a sweep, and the end of the sweep sends another."""
+    save = checkpoint.save
+
+    def terminated(*arguments: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.1)
+        return save(*arguments)
+
+    monkeypatch.setattr(checkpoint, "save", terminated)
+    with pytest.raises(KeyboardInterrupt):  # in the checkpoint of step 3, then in the last one
+        run(composed(*TINY, "trainer.steps=8"), tmp_path)
+    assert checkpoint.latest(tmp_path / "checkpoints") is not None
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_it_stops_when_solved_if_asked(

@@ -5,6 +5,7 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from runner import cores, sweep
-from runner.files import write_json, write_text
+from runner import checkpoint, cores, sweep
+from runner.files import read_json, write_json, write_text
 
 from .conftest import ROOT
 
@@ -223,3 +224,30 @@ def test_a_sweep_of_two_jobs_at_once_leaves_a_complete_folder(tmp_path: Path) ->
     )
     assert (tmp_path / "sweep/sweep.md").exists()
     assert (tmp_path / "sweep/0/model.keras").exists()
+
+
+@pytest.mark.slow
+def test_the_jobs_of_a_sweep_that_is_killed_leave_checkpoints(tmp_path: Path) -> None:
+    command = [
+        *(sys.executable, str(ROOT / "run.py"), "-m", "hydra/launcher=joblib"),
+        *("hydra.launcher.n_jobs=2", "hydra.sweep.dir=sweep", "seed=0,1,2", "task.max_length=3"),
+        *("ntm.n_width=8", "trainer.steps=1000000", "trainer.evaluate_every=1000000"),
+        *("evaluate.cases=[length=3]", "trainer.checkpoint_every=1000000"),
+    ]
+    folders = [tmp_path / "sweep" / str(number) for number in range(3)]
+
+    def trains(folder: Path) -> bool:
+        log = folder / "run.log"
+        return log.exists() and "step 10/" in log.read_text()
+
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE) as killed:
+        before = time.monotonic()
+        while not all(map(trains, folders[:2])):
+            assert time.monotonic() - before < 180, "the jobs did not start"
+            time.sleep(0.5)
+        killed.kill()
+        killed.communicate(timeout=60)  # Until the workers, which hold the pipe, are gone too.
+    for folder in folders[:2]:
+        assert read_json(folder / "status.json")["status"] == "interrupted"
+        assert checkpoint.latest(folder / "checkpoints") is not None
+    assert not folders[2].exists()

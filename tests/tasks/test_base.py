@@ -107,6 +107,16 @@ class TestSample:
         lengths = [np.unique(task.sample(rng, 4).mask.sum(1)).tolist() for _ in range(60)]
         assert sorted({tuple(length) for length in lengths}) == [(6,), (8,), (10,), (12,)]
 
+    @pytest.mark.parametrize(
+        ("reach", "expected"),
+        # Of 2 to 5: three more sizes, of which this share is drawn, rounded.
+        [(0.0, [2]), (0.1, [2]), (0.3, [2, 3]), (0.7, [2, 3, 4]), (1.0, [2, 3, 4, 5])],
+    )
+    def test_training_sizes_reach_so_far(self, reach: float, expected: list[int]) -> None:
+        batch = make().training_sample(generator(), 400, reach)
+        assert np.unique((batch.mask.sum(1) - 2) // 2).tolist() == expected
+        assert batch.inputs.shape[1] == make().max_steps
+
     def test_default_steps(self) -> None:
         for seed in range(5):
             batch = make(lengths="batch").sample(generator(seed), 3)
