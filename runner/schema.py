@@ -50,6 +50,7 @@ class Trainer:
     clip_norm: float | None
     average: float | None
     clip_factor: float | None
+    fade: bool
     weight_noise: float | None
     curriculum: int | None
     verbose: bool

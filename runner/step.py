@@ -58,6 +58,8 @@ class TrainingStep:
             no such bound. Once a task is learned its gradients are small, and so is what Adam
             divides by: a burst that an absolute bound lets through would undo everything.
         average: decay of the running average of the weights, None for none.
+        fade: divide a gradient that is r times as long as those bounds allow by r^2, not by r, so
+            that one that has exploded counts for nothing.
         weight_noise: standard deviation of the normal noise that is added to the weights for each
             gradient (Graves 2011, "Practical Variational Inference for Neural Networks"), None
             for none.
@@ -73,6 +75,7 @@ class TrainingStep:
         clip_norm: float | None = None,
         clip_factor: float | None = None,
         average: float | None = None,
+        fade: bool = False,
         weight_noise: float | None = None,
         seed: int = 0,
     ) -> None:
@@ -81,6 +84,7 @@ class TrainingStep:
         self.clip_norm = clip_norm
         self.clip_factor = clip_factor
         self.average = average
+        self.fade = fade
         self.weight_noise = weight_noise
         self.seed = tf.Variable(seed, trainable=False, dtype=tf.int64, name="seed_of_noise")
         self.shards = usable_shards(batch_size, shards)
@@ -110,6 +114,7 @@ class TrainingStep:
             "clip_norm": trainer.clip_norm,
             "clip_factor": trainer.clip_factor,
             "average": trainer.average,
+            "fade": trainer.fade,
             "weight_noise": trainer.weight_noise,
         }
         optimizer = optimizer_from(config)
@@ -209,7 +214,9 @@ class TrainingStep:
         norm = tf.linalg.global_norm(gradients)
         sound = tf.math.is_finite(norm)
         bound = self._bound(norm)
-        gradients = [gradient * tf.minimum(1.0, bound / (norm + 1e-12)) for gradient in gradients]
+        scale = tf.minimum(1.0, bound / (norm + 1e-12))
+        scale = scale * scale if self.fade else scale
+        gradients = [gradient * scale for gradient in gradients]
         variables = [
             v.value
             for v in (*self.model.trainable_variables, *self.optimizer.variables)
@@ -219,7 +226,7 @@ class TrainingStep:
         self.optimizer.apply(gradients, self.model.trainable_variables)
         for variable, old in zip(variables, before, strict=True):
             variable.assign(tf.where(sound, variable, old))
-        self._follow(tf.where(sound, tf.minimum(norm, bound), self.norm_mean))
+        self._follow(tf.where(sound, norm * scale, self.norm_mean))
         return norm, 1.0 - tf.cast(sound, tf.float32)
 
     def _bound(self, norm: Any) -> Any:

@@ -99,6 +99,26 @@ def test_an_update_is_no_longer_than_its_bound(
     assert np.linalg.norm(weights(step) - before) == pytest.approx(bound, rel=1e-3)
 
 
+def test_a_longer_gradient_fades(config: DictConfig, task: Task, batches: list[Batch]) -> None:
+    step = made(config, task, clip_norm=1e-3, fade=True)
+    before = weights(step)
+    norm = float(step(*batches[0][:4]).gradient_norm)
+    # Its length, divided by the square of how many times the bound it is.
+    expected = norm / (norm / 1e-3) ** 2
+    assert expected < 1e-3
+    assert np.linalg.norm(weights(step) - before) == pytest.approx(expected, rel=1e-3)
+    assert float(step.norm_mean) == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_gradient_within_its_bound_does_not_fade(
+    config: DictConfig, task: Task, batches: list[Batch]
+) -> None:
+    step = made(config, task, clip_norm=1e3, fade=True)
+    before = weights(step)
+    norm = float(step(*batches[0][:4]).gradient_norm)
+    assert np.linalg.norm(weights(step) - before) == pytest.approx(norm, rel=1e-3)
+
+
 def test_the_mean_norm_counts_clipped_norms(
     config: DictConfig, task: Task, batches: list[Batch]
 ) -> None:
