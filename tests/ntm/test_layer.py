@@ -58,10 +58,10 @@ def expected_run(
         ("dense", (2, 3), 4, {"read_to_output": False}),
         ("double_dense", (1, 2), 1, {"gate_offset": 0.0}),
         ("double_dense", (3, 1), ROWS, {"gate_offset": -1.5}),
-        ("double_dense", (1, 1), 3, {"sharpness_offset": 2.0}),
         ("lstm", (2, 1), 2, {}),
-        ("lstm", (2, 1), 3, {"row_codes": 0.7}),
         ("lstm", (1, 1), 5, {"read_to_output": False}),
+        ("lstm", (2, 1), 3, {"row_codes": 0.7}),
+        ("double_dense", (1, 1), 3, {"sharpness_offset": 2.0}),
     ],
 )
 def test_outputs_and_states_are_those_of_the_equations(

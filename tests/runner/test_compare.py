@@ -230,7 +230,7 @@ def test_a_run_that_was_killed_or_never_began_is_named(
     [
         (["nowhere"], "nowhere is not a folder"),
         (["LSTM=nowhere"], "nowhere is not a folder: state LABEL=FOLDER"),
-        (["all={sweep}"], "'all' differ in more than their seed: controller.name is lstm or doub"),
+        (["all={sweep}"], "'all' differ in more than their seed: ntm.sharpness_offset is 0.0 or"),
         (["a={sweep}/0", "b={other}"], "'a' holds runs of copy and 'b' runs of ngrams"),
         (["{sweep}/0/.hydra"], "holds no run"),
         (["{empty}"], "no run in .* was started"),
