@@ -31,7 +31,8 @@ BEYOND = {
 }
 TINY = (
     *("controller=double_dense", "controller.units=5", "ntm.n_width=6", "ntm.m_depth=3"),
-    *("ntm.read_heads=2", "ntm.write_heads=1", "trainer.steps=2", "trainer.batch_size=2", "trainer.shards=1"),
+    *("ntm.read_heads=2", "ntm.write_heads=1", "trainer.steps=2", "trainer.batch_size=2"),
+    "trainer.shards=1",
     *("evaluate.sequences=4", "evaluate.batch_size=4"),
 )
 
