@@ -85,9 +85,9 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             sharpness sinks to 1, from where its softplus hardly lets it return.
         row_codes: size of a code of its own in which every memory row begins, waves over the rows
             as in `first_memory`; 0 is none. Rows that begin alike can be told apart by where the
-            heads have been alone; with codes a key can name a row that was never visited, which is
-            what counting by context needs. The paper learns the initial memory instead, which
-            ties weights to N.
+            heads have been alone; with codes a key can name a row that was never visited. N-grams
+            are learned sooner with them (docs/experiments.md). The paper learns the initial memory
+            instead, which ties weights to N.
         dropout: share of the inputs x dropped in training, one mask for a whole sequence.
         state_noise: standard deviation of normal noise on the state of a recurrent controller, new
             at each step of training: on the cell state of an LSTM, on the state of other cells.
