@@ -75,12 +75,14 @@ class Trainer:
         from runner import data
 
         seed, steps = self.config.seed, range(1, 10**9)
-        with data.prefetched(self.task, seed, steps, self.batch_size) as batches:
+        with data.prefetched(
+            self.task, seed, steps, self.batch_size, prepare=self.step.on_device
+        ) as batches:
             yield batches
 
     def train(self, batches: Iterator[Any], steps: int) -> list[float]:
         """Train for some steps, and read their losses when all are done, as a run does."""
-        results = [self.step(*next(batches)[:4]) for _ in range(steps)]
+        results = [self.step(*next(batches)) for _ in range(steps)]
         return [float(result.loss_bits) for result in results]
 
 

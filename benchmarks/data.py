@@ -20,7 +20,7 @@ def main() -> None:
     rows = []
     for batch in BATCHES:
         trainer = common.Trainer(f"trainer.batch_size={batch}", *common.TWENTY_STEPS)
-        same = itertools.repeat(trainer.batch())
+        same = itertools.repeat(trainer.step.on_device(trainer.batch()))
         with trainer.prefetched() as batches:
             drawn, constant = common.alternate(
                 {

@@ -83,11 +83,10 @@ def _moving_weights(trainer: common.Trainer) -> list[np.ndarray]:
 
 
 def _our_gradients(trainer: common.Trainer, batch: Any) -> tuple[float, list[np.ndarray]]:
-    model = trainer.step.model
-    weights = [v.value for v in model.trainable_variables]
-    constants = [v.value for v in model.non_trainable_variables]
-    (loss, _, bits), gradients, _ = trainer.step.gradients(weights, constants, *batch)
-    return float(loss / bits), [np.asarray(g / bits) for g in gradients]
+    step = trainer.step
+    constants = [v.value for v in step.model.non_trainable_variables]
+    (loss, _, bits), (gradient,), _ = step.gradients(step.weights.value, constants, *batch)
+    return float(loss / bits), [np.asarray(g / bits) for g in step.separate(gradient)]
 
 
 def _check_same(name: str, found: Any, expected: Any) -> None:

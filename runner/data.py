@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
@@ -39,13 +40,21 @@ def training_batch(
 
 @contextmanager
 def prefetched(
-    task: Task, seed: int, steps: range, batch_size: int, curriculum: int | None = None
-) -> Iterator[Iterator[Batch]]:
-    """The batches of these steps in order. An error in the thread is raised where it is read."""
-    batches: queue.Queue[Batch | BaseException] = queue.Queue(AHEAD)
+    task: Task,
+    seed: int,
+    steps: range,
+    batch_size: int,
+    curriculum: int | None = None,
+    prepare: Callable[[Batch], Any] = lambda batch: batch,
+) -> Iterator[Iterator[Any]]:
+    """The batches of these steps in order. An error in the thread is raised where it is read.
+
+    prepare: what to make of each batch, in the thread, such as to copy it to a device.
+    """
+    batches: queue.Queue[Any] = queue.Queue(AHEAD)
     stop = threading.Event()
 
-    def put(item: Batch | BaseException) -> None:
+    def put(item: Any) -> None:
         while not stop.is_set():
             try:
                 batches.put(item, timeout=0.1)
@@ -56,13 +65,13 @@ def prefetched(
     def draw() -> None:
         try:
             for step in steps:
-                put(training_batch(task, seed, step, batch_size, curriculum))
+                put(prepare(training_batch(task, seed, step, batch_size, curriculum)))
                 if stop.is_set():
                     return
         except BaseException as error:
             put(error)
 
-    def read() -> Iterator[Batch]:
+    def read() -> Iterator[Any]:
         for _ in steps:
             item = batches.get()
             if isinstance(item, BaseException):

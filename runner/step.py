@@ -11,6 +11,7 @@ grow with what TensorFlow never frees (docs/performance.md).
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -23,6 +24,9 @@ from runner.build import logits_model, optimizer_from
 
 # How many steps the running mean of gradient norms remembers.
 NORM_MEMORY = 100
+# Normal numbers that the noise of every step is cut out of, at least, and at least so many times
+# the weights.
+NOISE_TABLE, TABLE_RATIO = 2**22, 8
 
 # What earlier runs of this process have compiled, by a description of it.
 _steps: dict[str, TrainingStep] = {}
@@ -47,10 +51,12 @@ class TrainingStep:
     """Gradient, clipping and update of one batch.
 
     The loss is the cross-entropy of a target bit, averaged over the bits that count in the batch.
+    All trainable weights are one vector here, in the order of `model.trainable_variables`: a
+    compiled call costs some 10 microseconds an array, more than such a small model's arithmetic.
 
     Args:
-        model: a model from `runner.build.model_from`.
-        optimizer: updates its weights.
+        model: a model from `runner.build.model_from`, which lends its first weights.
+        optimizer: updates the vector of weights; must treat each weight alone, as Adam does.
         batch_size: sequences in every batch.
         shards: parts computed in parallel, None for one a core or GPU.
         clip_norm: largest global norm of the gradient, None for no bound.
@@ -62,7 +68,8 @@ class TrainingStep:
             that one that has exploded counts for nothing.
         weight_noise: standard deviation of the normal noise that is added to the weights for each
             gradient (Graves 2011, "Practical Variational Inference for Neural Networks"), None
-            for none.
+            for none. Each step takes another part of one table of normal numbers, as Salimans et
+            al. (2017, arXiv 1703.03864) do: to draw them anew takes as long as the update.
         seed: of that noise.
     """
 
@@ -88,12 +95,17 @@ class TrainingStep:
         self.weight_noise = weight_noise
         self.seed = tf.Variable(seed, trainable=False, dtype=tf.int64, name="seed_of_noise")
         self.shards = usable_shards(batch_size, shards)
-        optimizer.build(model.trainable_variables)
-        self.averages = [
-            tf.Variable(v.value, trainable=False, name=f"average/{v.path}")
-            for v in (model.trainable_variables if average is not None else [])
-        ]
+        self.shapes = [tuple(v.shape) for v in model.trainable_variables]
+        self.weights = keras.Variable(_vector(model.trainable_variables), name="weights")
+        optimizer.build([self.weights])
+        self.mean_weights = None
+        if average is not None:
+            self.mean_weights = tf.Variable(self.weights.value, trainable=False, name="average")
         self.norm_mean = tf.Variable(0.0, trainable=False, name="gradient_norm_mean")
+        if weight_noise is not None:
+            size = max(NOISE_TABLE, TABLE_RATIO * self.weights.shape[0])
+            self.noise = tf.Variable(tf.zeros([size]), trainable=False, name="noise")
+            self._draw_noise()
         self._untrained = [tf.identity(v.value) for v in optimizer.variables]
         self.gradients = tf.function(self._gradients, jit_compile=True, autograph=False)
         self.update = tf.function(self._update, jit_compile=True, autograph=False)
@@ -128,14 +140,27 @@ class TrainingStep:
 
     def restart(self, model: keras.Model, seed: int) -> None:
         """Begin another training, with the weights of another model of the same architecture."""
-        for variable, start in zip(self.model.variables, model.variables, strict=True):
+        for variable, start in zip(
+            self.model.non_trainable_variables, model.non_trainable_variables, strict=True
+        ):
             variable.assign(start.value)
+        self.weights.assign(_vector(model.trainable_variables))
         for variable, value in zip(self.optimizer.variables, self._untrained, strict=True):
             variable.assign(value)
-        for mean, weight in zip(self.averages, model.trainable_variables, strict=False):
-            mean.assign(weight.value)
+        if self.mean_weights is not None:
+            self.mean_weights.assign(self.weights.value)
         self.norm_mean.assign(0.0)
         self.seed.assign(seed)
+        if self.weight_noise is not None:
+            self._draw_noise()
+
+    def _draw_noise(self) -> None:
+        seed = tf.stack([self.seed, 0])
+        self.noise.assign(self.weight_noise * tf.random.stateless_normal(self.noise.shape, seed))
+
+    def on_device(self, batch: Sequence[Any]) -> tuple[tf.Tensor, ...]:
+        """What `__call__` takes of a `tasks.Batch`, as tensors; from any thread."""
+        return tuple(tf.convert_to_tensor(array) for array in batch[:4])
 
     def __call__(self, inputs: Any, targets: Any, weights: Any, mask: Any) -> StepResult:
         """Train on one batch: (B, T, input_dim), twice (B, T, output_dim), and (B, T) bool."""
@@ -144,58 +169,67 @@ class TrainingStep:
     @property
     def variables(self) -> list[Any]:
         """Everything that changes in training, in a stable order: what a checkpoint holds."""
+        average = [] if self.mean_weights is None else [self.mean_weights]
         return [
-            *self.model.trainable_variables,
+            self.weights,
             *self.model.non_trainable_variables,
             *self.optimizer.variables,
-            *self.averages,
+            *average,
             self.norm_mean,
         ]
 
     @property
     def evaluated_weights(self) -> list[tf.Tensor]:
         """The trainable weights to evaluate and save: their average, if there is one."""
-        source = self.averages or [v.value for v in self.model.trainable_variables]
-        return [tf.convert_to_tensor(value) for value in source]
+        return self.separate(
+            self.weights.value if self.mean_weights is None else self.mean_weights.value()
+        )
+
+    def separate(self, vector: Any) -> list[tf.Tensor]:
+        """A vector of all weights as the arrays of `model.trainable_variables`."""
+        parts = tf.split(vector, [math.prod(shape) for shape in self.shapes])
+        return [tf.reshape(part, shape) for part, shape in zip(parts, self.shapes, strict=True)]
 
     def _run(self, inputs: Any, targets: Any, weights: Any, mask: Any) -> StepResult:
-        trainable, constants = _values(self.model)
-        trainable = self.noisy(trainable, self.optimizer.iterations.value)
-        sums, gradients, constants = _in_shards(
-            lambda *shard: self.gradients(trainable, constants, *shard),
+        constants = [tf.identity(v.value) for v in self.model.non_trainable_variables]
+        at = self.noisy(self.weights.value, self.optimizer.iterations.value)
+        sums, (gradient,), constants = _in_shards(
+            lambda *shard: self.gradients(at, constants, *shard),
             (inputs, targets, weights, mask),
             self.shards,
         )
         loss, errors, bits = sums
-        norm, skipped = self.update(gradients, bits)
+        norm, skipped = self.update(gradient, bits)
         for variable, value in zip(self.model.non_trainable_variables, constants, strict=True):
             variable.assign(value)
         sequences = tf.cast(tf.shape(inputs)[0], tf.float32)
         return StepResult(loss / sequences / tf.math.log(2.0), errors / sequences, norm, skipped)
 
-    def noisy(self, weights: list[Any], updates: Any) -> list[Any]:
+    def noisy(self, weights: Any, updates: Any) -> Any:
         """The weights at which the gradient is taken after so many updates, for all shards."""
+        weights = tf.identity(weights)
         if self.weight_noise is None:
             return weights
-        seed = tf.stack([self.seed, tf.cast(updates, tf.int64)])
-        sizes = [weight.shape.num_elements() for weight in weights]
-        # Not compiled: on a CPU it would take XLA 17 times as long.
-        noise = self.weight_noise * tf.random.stateless_normal([sum(sizes)], seed)
-        return [
-            weight + tf.reshape(part, weight.shape)
-            for weight, part in zip(weights, tf.split(noise, sizes), strict=True)
-        ]
+        seed = tf.stack([self.seed, 1 + tf.cast(updates, tf.int64)])
+        count = weights.shape[0]
+        most = self.noise.shape[0] - count
+        start = tf.random.stateless_uniform([], seed, maxval=most, dtype=tf.int32)
+        return weights + tf.slice(self.noise, [start], [count])
 
     def _gradients(
         self,
-        trainable: Any,
+        at: Any,
         constants: Any,
         inputs: Any,
         targets: Any,
         weights: Any,
         mask: Any,
     ) -> tuple[Any, ...]:
-        """Sums over a shard of loss (nats), wrong bits and bits; the loss's gradient; the rest."""
+        """Sums over a shard of loss (nats), wrong bits and bits; `[gradient]`; the rest.
+
+        at: the vector of weights at which the gradient of the loss is taken.
+        """
+        trainable = self.separate(at)
         with tf.GradientTape() as tape:
             tape.watch(trainable)
             logits, constants = self.model.stateless_call(
@@ -206,24 +240,23 @@ class TrainingStep:
             loss = tf.reduce_sum(costs * weights)
         wrong = tf.cast((logits > 0) != (targets > 0.5), tf.float32)
         sums = (loss, tf.reduce_sum(wrong * weights), tf.reduce_sum(weights))
-        return sums, tape.gradient(loss, trainable), constants
+        return sums, [_vector(tape.gradient(loss, trainable))], constants
 
-    def _update(self, gradients: Any, bits: Any) -> tuple[Any, Any]:
+    def _update(self, gradient: Any, bits: Any) -> tuple[Any, Any]:
         """Clip, update unless the gradient is out of bounds, and average. `(norm, skipped)`."""
-        gradients = [gradient / bits for gradient in gradients]
-        norm = tf.linalg.global_norm(gradients)
+        gradient = gradient / bits
+        norm = tf.norm(gradient)
         sound = tf.math.is_finite(norm)
         bound = self._bound(norm)
         scale = tf.minimum(1.0, bound / (norm + 1e-12))
         scale = scale * scale if self.fade else scale
-        gradients = [gradient * scale for gradient in gradients]
         variables = [
             v.value
-            for v in (*self.model.trainable_variables, *self.optimizer.variables)
+            for v in (self.weights, *self.optimizer.variables)
             if v is not self.optimizer.iterations
         ]
         before = [tf.identity(variable) for variable in variables]
-        self.optimizer.apply(gradients, self.model.trainable_variables)
+        self.optimizer.apply([gradient * scale], [self.weights])
         for variable, old in zip(variables, before, strict=True):
             variable.assign(tf.where(sound, variable, old))
         self._follow(tf.where(sound, norm * scale, self.norm_mean))
@@ -242,12 +275,12 @@ class TrainingStep:
         step = tf.cast(self.optimizer.iterations.value, tf.float32)
         decay = tf.minimum(1.0 - 1.0 / NORM_MEMORY, (step - 1.0) / step)
         self.norm_mean.assign(decay * self.norm_mean + (1.0 - decay) * norm)
-        if self.average is None:
+        if self.mean_weights is None:
             return
         # Starts as a plain mean, so that the initial weights are soon forgotten.
         decay = tf.minimum(self.average, step / (step + 10.0))
-        for mean, variable in zip(self.averages, self.model.trainable_variables, strict=True):
-            mean.assign(decay * mean + (1.0 - decay) * variable.value)
+        mean = decay * self.mean_weights + (1.0 - decay) * self.weights.value
+        self.mean_weights.assign(mean)
 
 
 class Prediction:
@@ -311,6 +344,11 @@ def usable_shards(batch_size: int, shards: int | None) -> int:
     gpus = len(tf.config.list_logical_devices("GPU"))
     most = shards or gpus or cores.share()
     return max(count for count in range(1, min(most, batch_size) + 1) if batch_size % count == 0)
+
+
+def _vector(arrays: Sequence[Any]) -> tf.Tensor:
+    """All numbers of some arrays or variables, one after another."""
+    return tf.concat([tf.reshape(tf.convert_to_tensor(array), [-1]) for array in arrays], axis=0)
 
 
 def _values(model: keras.Model) -> tuple[list[Any], list[Any]]:

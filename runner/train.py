@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import keras
 import numpy as np
 
 from runner import checkpoint, data
@@ -16,7 +16,7 @@ from runner.errors import RunError
 from runner.evaluate import Evaluator
 from runner.files import HISTORY, write_json
 from runner.step import StepResult, TrainingStep
-from tasks import Batch, Task
+from tasks import Task
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +110,12 @@ class Training:
         steps = range(progress.step + 1, trainer.steps + 1)
         try:
             with data.prefetched(
-                self.task, self.config.seed, steps, trainer.batch_size, trainer.curriculum
+                self.task,
+                self.config.seed,
+                steps,
+                trainer.batch_size,
+                trainer.curriculum,
+                self.step.on_device,
             ) as batches:
                 for number, batch in zip(steps, batches, strict=True):
                     self._train(number, batch)
@@ -129,10 +134,10 @@ class Training:
     def _due(self, number: int, every: int) -> bool:
         return number % every == 0 or number == self.config.trainer.steps
 
-    def _train(self, number: int, batch: Batch) -> None:
+    def _train(self, number: int, batch: Sequence[Any]) -> None:
         progress = self.progress
         start = time.perf_counter()
-        result = self.step(batch.inputs, batch.targets, batch.weights, batch.mask)
+        result = self.step(*batch)
         if not self._compiled:
             float(result.loss_bits)  # Waits for the device.
             self._compiled = True
@@ -201,19 +206,22 @@ class Training:
 
     def _first_not_finite(self, number: int) -> str:
         """Name of the first weight, or else the first gradient, of a step that is not finite."""
-        model, trainer = self.step.model, self.config.trainer
-        for variable in model.variables:
-            if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
+        step, trainer = self.step, self.config.trainer
+        variables = step.model.trainable_variables
+        named = list(zip(variables, step.separate(step.weights.value), strict=True))
+        named += [(variable, variable.value) for variable in step.model.non_trainable_variables]
+        for variable, value in named:
+            if not np.isfinite(value.numpy()).all():
                 return f"the weight {variable.path}"
         batch = data.training_batch(
             self.task, self.config.seed, number, trainer.batch_size, trainer.curriculum
         )
         # Of the step `number` (from 1): where its gradient was taken.
-        weights = self.step.noisy([v.value for v in model.trainable_variables], number - 1)
-        constants = [v.value for v in model.non_trainable_variables]
-        _, gradients, _ = self.step.gradients(weights, constants, *batch[:4])
-        for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
-            if not np.isfinite(keras.ops.convert_to_numpy(gradient)).all():
+        weights = step.noisy(step.weights.value, number - 1)
+        constants = [v.value for v in step.model.non_trainable_variables]
+        _, (gradient,), _ = step.gradients(weights, constants, *batch[:4])
+        for variable, part in zip(variables, step.separate(gradient), strict=True):
+            if not np.isfinite(part.numpy()).all():
                 return f"the gradient of {variable.path}"
         return "the loss, with gradients that are finite again on the present weights"
 

@@ -50,7 +50,7 @@ def made(config: DictConfig, task: Task, **settings: object) -> TrainingStep:
 
 
 def weights(step: TrainingStep) -> np.ndarray:
-    return np.concatenate([np.ravel(w) for w in step.model.get_weights()])
+    return np.array(keras.ops.convert_to_numpy(step.weights))
 
 
 def test_shards_train_like_the_whole_batch(
@@ -83,6 +83,28 @@ def test_the_loss_is_a_mean_over_the_bits_that_count(
     batch = batches[0]
     twice(batch.inputs, batch.targets, 2 * batch.weights, batch.mask)
     np.testing.assert_allclose(weights(once), weights(twice), rtol=1e-4, atol=1e-6)
+
+
+def test_one_vector_holds_all_weights(config: DictConfig, task: Task, batches: list[Batch]) -> None:
+    """In the model's order; the update is the loss's gradient at the model's own weights."""
+    step = made(config, task)
+    model = build.logits_model(build.model_from(config, task))
+    for part, weight in zip(step.separate(step.weights.value), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(part, weight)
+    batch = batches[0]
+    own = [v.value for v in model.trainable_variables]
+    constants = [v.value for v in model.non_trainable_variables]
+    with tf.GradientTape() as tape:
+        logits, _ = model.stateless_call(
+            own, constants, batch.inputs, mask=batch.mask, training=True
+        )
+        costs = tf.nn.sigmoid_cross_entropy_with_logits(batch.targets, logits)
+        loss = tf.reduce_sum(costs * batch.weights) / batch.weights.sum()
+    expected = tape.gradient(loss, own)
+    before = weights(step)
+    step(*step.on_device(batch))
+    for part, gradient in zip(step.separate(before - weights(step)), expected, strict=True):
+        np.testing.assert_allclose(part, gradient, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("settings", [{"clip_norm": 1e-3}, {"clip_norm": 5.0, "clip_factor": 0.5}])
@@ -128,10 +150,9 @@ def test_the_mean_norm_counts_clipped_norms(
     assert float(step.norm_mean) == pytest.approx(1e-3, rel=1e-3)
 
 
-def noisy(step: TrainingStep) -> list[np.ndarray]:
+def noisy(step: TrainingStep) -> np.ndarray:
     """The weights at which the step will take its next gradient."""
-    values = [v.value for v in step.model.trainable_variables]
-    return step.noisy(values, step.optimizer.iterations.value)
+    return step.noisy(step.weights.value, step.optimizer.iterations.value).numpy()
 
 
 def test_the_gradient_is_taken_at_noisy_weights(
@@ -140,17 +161,16 @@ def test_the_gradient_is_taken_at_noisy_weights(
     step = made(config, task, weight_noise=0.1)
     before = weights(step)
     at = noisy(step)
-    noise = np.concatenate([np.ravel(w) for w in at]) - before
+    noise = at - before
     assert noise.std() == pytest.approx(0.1, rel=0.2)
     assert abs(noise.mean()) < 0.03
     constants = [v.value for v in step.model.non_trainable_variables]
-    (_, _, bits), gradients, _ = step.gradients(at, constants, *batches[0][:4])
-    expected = before - np.concatenate([np.ravel(g) for g in gradients]) / float(bits)
+    (_, _, bits), (gradient,), _ = step.gradients(at, constants, *batches[0][:4])
+    expected = before - gradient.numpy() / float(bits)
     step(*batches[0][:4])
     np.testing.assert_allclose(weights(step), expected, rtol=1e-4, atol=1e-6)
     # Resuming must see what the run would have seen, and no step what another saw.
-    other_step = noisy(step)
-    again = np.concatenate([np.ravel(w) for w in other_step]) - weights(step)
+    again = noisy(step) - weights(step)
     assert abs(np.corrcoef(noise, again)[0, 1]) < 0.2
 
 
@@ -263,13 +283,13 @@ def test_a_step_never_leaves_the_device(
 ) -> None:
     """Its compiled programs call nothing on the host; their only loops are those over time."""
     step = made(config, task, clip_norm=1.0, clip_factor=3.0, average=0.5)
-    trainable = [tf.identity(v.value) for v in step.model.trainable_variables]
+    at = tf.identity(step.weights.value)
     constants = [tf.identity(v.value) for v in step.model.non_trainable_variables]
     arrays = [tf.constant(array) for array in batches[0][:4]]
     loops = {"gradients": 2, "update": 0}
     arguments = {
-        "gradients": (trainable, constants, *arrays),
-        "update": (trainable, tf.constant(1.0)),
+        "gradients": (at, constants, *arrays),
+        "update": (at, tf.constant(1.0)),
     }
     for name, count in loops.items():
         compiled = getattr(step, name).experimental_get_compiler_ir(*arguments[name])
