@@ -42,6 +42,7 @@ AT_LEAST_ONE = (
     "trainer.checkpoint_every",
     "trainer.log_every",
     "trainer.curriculum",
+    "trainer.restart_at",
     "evaluate.sequences",
     "evaluate.batch_size",
     "controller.units",
@@ -57,11 +58,12 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
             "trainer.clip_norm",
             "trainer.clip_factor",
             "trainer.weight_noise",
+            "trainer.restart_above",
         ),
         lambda value: 0 < value < math.inf,
         "larger than 0",
     ),
-    (("ntm.state_noise",), lambda value: 0 <= value < math.inf, "at least 0"),
+    (("ntm.state_noise", "trainer.restarts"), lambda value: 0 <= value < math.inf, "at least 0"),
     (
         ("ntm.gate_offset", "ntm.sharpness_offset", "ntm.row_codes"),
         math.isfinite,
@@ -169,6 +171,13 @@ def _check_numbers(config: DictConfig) -> None:
             value = OmegaConf.select(config, key)
             if value is not None and not allowed(value):
                 raise ConfigError(f"{key}={value} must be {description}.")
+    trainer = config.trainer
+    for key in ("restart_at", "restart_above") if trainer.restarts else ():
+        if trainer[key] is None:
+            raise ConfigError(
+                f"trainer.restarts={trainer.restarts} does not say when to begin again: set "
+                f"trainer.{key}, or trainer.restarts=0."
+            )
     for key in ("controller.units", "model.units"):
         if OmegaConf.select(config, key) == []:
             raise ConfigError(f"{key}=[] must name the size of at least one layer, e.g. [100].")

@@ -27,14 +27,20 @@ def generator(seed: int, stream: int, number: int = 0) -> np.random.Generator:
 
 
 def training_batch(
-    task: Task, seed: int, step: int, batch_size: int, curriculum: int | None = None
+    task: Task,
+    seed: int,
+    step: int,
+    batch_size: int,
+    curriculum: int | None = None,
+    began: int = 0,
 ) -> Batch:
     """The batch of one training step, padded to the task's longest training sequence.
 
     curriculum: steps over which the sizes that are drawn grow from the smallest to all of the
         training range, None for all of it from the start.
+    began: step before the first one of this curriculum.
     """
-    reach = min(1.0, step / curriculum) if curriculum else 1.0
+    reach = min(1.0, (step - began) / curriculum) if curriculum else 1.0
     return task.training_sample(generator(seed, TRAINING, step), batch_size, reach)
 
 
@@ -45,6 +51,7 @@ def prefetched(
     steps: range,
     batch_size: int,
     curriculum: int | None = None,
+    began: int = 0,
     prepare: Callable[[Batch], Any] = lambda batch: batch,
 ) -> Iterator[Iterator[Any]]:
     """The batches of these steps in order. An error in the thread is raised where it is read.
@@ -65,7 +72,8 @@ def prefetched(
     def draw() -> None:
         try:
             for step in steps:
-                put(prepare(training_batch(task, seed, step, batch_size, curriculum)))
+                batch = training_batch(task, seed, step, batch_size, curriculum, began)
+                put(prepare(batch))
                 if stop.is_set():
                     return
         except BaseException as error:

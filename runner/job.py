@@ -40,6 +40,7 @@ TRAINED = (
     "compile_seconds",
     "steps_per_second",
     "solved_at_sequences",
+    "restarts",
 )
 
 
@@ -128,6 +129,7 @@ def _train(
         "compile_seconds": progress.compile_seconds,
         "steps_per_second": progress.timed_steps / seconds if seconds else None,
         "solved_at_sequences": progress.solved_at_sequences,
+        "restarts": progress.restarts,
     }
 
 

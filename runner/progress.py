@@ -115,6 +115,12 @@ class Progress:
             if self._verbose and "accuracy_by_bit" in summary:
                 self.note(breakdown_text(case, summary))
 
+    def extend(self, total_steps: int) -> None:
+        """The training will end at a later iteration than was said."""
+        self._total = total_steps
+        if self._live is not None:
+            self._live.update(self._live.task_ids[0], total=total_steps)
+
     def note(self, text: str) -> None:
         """Writes a line that stays, above the live line and in the log."""
         LOG.info(text)

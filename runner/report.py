@@ -36,6 +36,9 @@ class Reporter:
         self.log.cases(step, results)
         self.terminal.evaluated(step, results)
 
+    def began_again(self, steps: int) -> None:
+        self.terminal.extend(steps)
+
 
 def run_figures(
     task: Task,

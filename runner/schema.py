@@ -53,6 +53,9 @@ class Trainer:
     fade: bool
     weight_noise: float | None
     curriculum: int | None
+    restarts: int
+    restart_at: int | None
+    restart_above: float | None
     verbose: bool
 
 

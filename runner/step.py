@@ -150,6 +150,10 @@ class TrainingStep:
         if self.mean_weights is not None:
             self.mean_weights.assign(self.weights.value)
         self.norm_mean.assign(0.0)
+        self.reseed(seed)
+
+    def reseed(self, seed: int) -> None:
+        """Take the noise on the weights from another seed."""
         self.seed.assign(seed)
         if self.weight_noise is not None:
             self._draw_noise()

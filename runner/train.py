@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from omegaconf import OmegaConf
 
-from runner import checkpoint, data
+from runner import build, checkpoint, data
 from runner.errors import RunError
 from runner.evaluate import Evaluator
 from runner.files import HISTORY, write_json
@@ -30,6 +31,9 @@ class Progress:
     """What a run has done so far, kept in its checkpoints.
 
     seconds: training alone, without compilation and evaluation, of `timed_steps` steps.
+    restarts: how often it has begun again with other weights; steps and sequences count on.
+    began: the step before the first one of the present weights.
+    judged: whether it was decided to keep them.
     history: the training curve, a point every `log_every` steps.
     evaluations: the results of the scheduled evaluations.
     """
@@ -39,6 +43,9 @@ class Progress:
     timed_steps: int = 0
     compile_seconds: float = 0.0
     solved_at_sequences: int | None = None
+    restarts: int = 0
+    began: int = 0
+    judged: bool = False
     history: list[dict[str, float]] = field(default_factory=list)
     evaluations: list[dict[str, Any]] = field(default_factory=list)
 
@@ -51,6 +58,9 @@ class Watcher(Protocol):
 
     def evaluated(self, step: int, results: dict[str, dict[str, float]]) -> None:
         """The results of a scheduled evaluation."""
+
+    def began_again(self, steps: int) -> None:
+        """The training begins with other weights, and will end after so many steps in all."""
 
 
 class Training:
@@ -87,6 +97,7 @@ class Training:
         """Go on from a checkpoint. Raises ConfigError when it does not fit."""
         self.progress = Progress(**checkpoint.restore(path, self.step.variables))
         self._rated = (self.progress.step, self.progress.seconds)
+        self.step.reseed(self._seed())
 
     def save(self) -> Path:
         """Write a checkpoint of where the training is now."""
@@ -106,33 +117,89 @@ class Training:
         of the last sound state is left.
         """
         self.watcher = watcher
-        trainer, progress = self.config.trainer, self.progress
-        steps = range(progress.step + 1, trainer.steps + 1)
         try:
-            with data.prefetched(
-                self.task,
-                self.config.seed,
-                steps,
-                trainer.batch_size,
-                trainer.curriculum,
-                self.step.on_device,
-            ) as batches:
-                for number, batch in zip(steps, batches, strict=True):
-                    self._train(number, batch)
-                    if self._due(number, trainer.log_every):
-                        self._log()
-                    if self._due(number, trainer.evaluate_every) and self._evaluate():
-                        break
-                    if number % trainer.checkpoint_every == 0:
-                        self._log()
-                        self.save()
+            while self._attempt():
+                self._begin_again()
         finally:
-            if progress.step:
+            if self.progress.step:
                 self.save()
-        return progress
+        return self.progress
+
+    def _attempt(self) -> bool:
+        """Train with the present weights to the end; whether to begin again with others."""
+        trainer, progress = self.config.trainer, self.progress
+        steps = range(progress.step + 1, self._end() + 1)
+        with data.prefetched(
+            self.task,
+            self.config.seed,
+            steps,
+            trainer.batch_size,
+            trainer.curriculum,
+            progress.began,
+            self.step.on_device,
+        ) as batches:
+            for number, batch in zip(steps, batches, strict=True):
+                self._train(number, batch)
+                judged = self._to_be_judged(number)
+                if self._due(number, trainer.log_every):
+                    self._log()
+                if (judged or self._due(number, trainer.evaluate_every)) and self._evaluate():
+                    return False
+                if judged and self._got_nowhere():
+                    return True
+                if number % trainer.checkpoint_every == 0:
+                    self._log()
+                    self.save()
+        return False
+
+    def _end(self) -> int:
+        """The last step of the present weights."""
+        return self.progress.began + int(self.config.trainer.steps)
 
     def _due(self, number: int, every: int) -> bool:
-        return number % every == 0 or number == self.config.trainer.steps
+        return number % every == 0 or number == self._end()
+
+    def _to_be_judged(self, number: int) -> bool:
+        """Whether this step's evaluation decides on beginning again."""
+        trainer, progress = self.config.trainer, self.progress
+        if progress.judged or progress.restarts >= trainer.restarts:
+            return False
+        return bool(number - progress.began >= trainer.restart_at)
+
+    def _got_nowhere(self) -> bool:
+        """Whether the evaluation just made says to begin again."""
+        trainer, progress = self.config.trainer, self.progress
+        progress.judged = True
+        results = progress.evaluations[-1]["results"]
+        loss = results[self.task.solved_case()]["loss_bits_per_sequence"]
+        if loss <= trainer.restart_above:
+            return False
+        log.info(
+            "step %d: %.4g bits a sequence, more than trainer.restart_above=%g: beginning again "
+            "with other weights (%d of at most %d times)",
+            progress.step,
+            loss,
+            trainer.restart_above,
+            progress.restarts + 1,
+            trainer.restarts,
+        )
+        return True
+
+    def _begin_again(self) -> None:
+        progress = self.progress
+        progress.restarts += 1
+        progress.began = progress.step
+        progress.judged = False
+        config = OmegaConf.merge(self.config, {"seed": self._seed()})
+        self.step.restart(build.model_from(config, self.task), self._seed())
+        self.watcher.began_again(self._end())
+
+    def _seed(self) -> int:
+        """The seed of the present weights and their noise."""
+        seed, restarts = int(self.config.seed), self.progress.restarts
+        if not restarts:
+            return seed
+        return int(np.random.SeedSequence([seed, restarts]).generate_state(1)[0])
 
     def _train(self, number: int, batch: Sequence[Any]) -> None:
         progress = self.progress
@@ -214,10 +281,15 @@ class Training:
             if not np.isfinite(value.numpy()).all():
                 return f"the weight {variable.path}"
         batch = data.training_batch(
-            self.task, self.config.seed, number, trainer.batch_size, trainer.curriculum
+            self.task,
+            self.config.seed,
+            number,
+            trainer.batch_size,
+            trainer.curriculum,
+            self.progress.began,
         )
-        # Of the step `number` (from 1): where its gradient was taken.
-        weights = step.noisy(step.weights.value, number - 1)
+        # Of the step `number` (from 1), where its gradient was taken.
+        weights = step.noisy(step.weights.value, number - self.progress.began - 1)
         constants = [v.value for v in step.model.non_trainable_variables]
         _, (gradient,), _ = step.gradients(weights, constants, *batch[:4])
         for variable, part in zip(variables, step.separate(gradient), strict=True):

@@ -96,7 +96,7 @@ def test_one_vector_holds_all_weights(config: DictConfig, task: Task, batches: l
     constants = [v.value for v in model.non_trainable_variables]
     with tf.GradientTape() as tape:
         logits, _ = model.stateless_call(
-            own, constants, batch.inputs, mask=batch.mask, training=True
+            own, constants, [batch.inputs], mask=[batch.mask], training=True
         )
         costs = tf.nn.sigmoid_cross_entropy_with_logits(batch.targets, logits)
         loss = tf.reduce_sum(costs * batch.weights) / batch.weights.sum()
