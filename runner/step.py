@@ -64,9 +64,8 @@ class TrainingStep:
             no such bound. Once a task is learned its gradients are small, and so is what Adam
             divides by: a burst that an absolute bound lets through would undo everything.
         average: decay of the running average of the weights, None for none.
-        fade: where a gradient is r times as long as those bounds allow, also divide by r the
-            update that its clipped one makes, of weights and of the optimizer's means, so that
-            one that has exploded counts for nothing.
+        fade: divide a gradient that is r times as long as those bounds allow by r^2, not by r, so
+            that one that has exploded counts for nothing.
         weight_noise: standard deviation of the normal noise that is added to the weights for each
             gradient (Graves 2011, "Practical Variational Inference for Neural Networks"), None
             for none. Each step takes another part of one table of normal numbers, as Salimans et
@@ -254,6 +253,7 @@ class TrainingStep:
         sound = tf.math.is_finite(norm)
         bound = self._bound(norm)
         scale = tf.minimum(1.0, bound / (norm + 1e-12))
+        scale = scale * scale if self.fade else scale
         variables = [
             v.value
             for v in (self.weights, *self.optimizer.variables)
@@ -261,12 +261,9 @@ class TrainingStep:
         ]
         before = [tf.identity(variable) for variable in variables]
         self.optimizer.apply([gradient * scale], [self.weights])
-        # Adam would blow up a gradient that was only made shorter, so what fades is the update.
-        share = scale if self.fade else tf.constant(1.0)
         for variable, old in zip(variables, before, strict=True):
-            new = old + share * (variable - old) if self.fade else variable
-            variable.assign(tf.where(sound, new, old))
-        self._follow(tf.where(sound, norm * scale * share, self.norm_mean))
+            variable.assign(tf.where(sound, variable, old))
+        self._follow(tf.where(sound, norm * scale, self.norm_mean))
         return norm, 1.0 - tf.cast(sound, tf.float32)
 
     def _bound(self, norm: Any) -> Any:

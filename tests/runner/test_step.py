@@ -132,26 +132,6 @@ def test_a_longer_gradient_fades(config: DictConfig, task: Task, batches: list[B
     assert float(step.norm_mean) == pytest.approx(expected, rel=1e-3)
 
 
-def test_what_fades_is_the_update(config: DictConfig, task: Task, batches: list[Batch]) -> None:
-    """Adam divides by the length of gradients: of shorter ones it would make the same update."""
-    clip_norm = 1e-3
-
-    def after(batch: Batch, fade: bool) -> tuple[list[np.ndarray], float]:
-        model, optimizer = build.model_from(config, task), keras.optimizers.Adam(1e-3)
-        step = TrainingStep(model, optimizer, BATCH, 1, clip_norm=clip_norm, fade=fade)
-        before = weights(step)
-        norm = float(step(*batch[:4]).gradient_norm)
-        _, _, *means = optimizer.variables
-        return [weights(step) - before, *(mean.numpy() for mean in means)], norm
-
-    clipped, norm = after(batches[0], fade=False)
-    faded, _ = after(batches[0], fade=True)
-    assert norm > 2 * clip_norm
-    assert len(faded) == 3
-    for one, other in zip(faded, clipped, strict=True):
-        np.testing.assert_allclose(one, clip_norm / norm * other, rtol=1e-3, atol=1e-8)
-
-
 def test_a_gradient_within_its_bound_does_not_fade(
     config: DictConfig, task: Task, batches: list[Batch]
 ) -> None:
