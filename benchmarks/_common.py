@@ -142,19 +142,24 @@ class Server:
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        self._read()
+        self.answer()
 
     def ask(self) -> Any:
         """The next answer."""
+        self.begin()
+        return self.answer()
+
+    def begin(self) -> None:
+        """Let it measure, while others do."""
         assert self.process.stdin
         print(file=self.process.stdin, flush=True)
-        return self._read()
 
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
 
-    def _read(self) -> Any:
+    def answer(self) -> Any:
+        """Wait for what was begun."""
         assert self.process.stdout
         line = self.process.stdout.readline()
         if not line:

@@ -79,6 +79,7 @@ def _moving_weights(trainer: common.Trainer) -> list[np.ndarray]:
     rng = np.random.default_rng(0)
     values = [w + rng.normal(0, 0.1, w.shape) for w in trainer.model.get_weights()]
     trainer.model.set_weights(values)
+    trainer.step.restart(trainer.model, seed=0)
     return trainer.model.get_weights()
 
 
