@@ -69,7 +69,7 @@ class TrainingStep:
         weight_noise: standard deviation of the normal noise that is added to the weights for each
             gradient (Graves 2011, "Practical Variational Inference for Neural Networks"), None
             for none. Each step takes another part of one table of normal numbers, as Salimans et
-            al. (2017, arXiv 1703.03864) do: to draw them anew takes as long as the update.
+            al. (2017, arXiv 1703.03864) do: to draw them anew takes longer than the update.
         seed: of that noise.
     """
 
