@@ -1,10 +1,13 @@
 """Any Keras controller as one recurrent cell with a flat list of states."""
 
+import contextlib
 import itertools
 
 import keras
 from keras import ops
 from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
+
+from ntm import products
 
 CONTRACT = (
     "a controller maps controller_input_dim to controller_output_dim (see "
@@ -33,6 +36,7 @@ class Controller(keras.layers.Layer):
         # and its own state variables are not weights of the NTM.
         self.__dict__["model"] = model
         self.stages = [stage for part in _parts(model) for stage in _stages(part)]
+        self._multiply = {}
         if not self.stages:
             raise ValueError(f"controller_model={model!r} has no layers: {CONTRACT}")
         _check_linear(self.stages[-1], model)
@@ -65,16 +69,44 @@ class Controller(keras.layers.Layer):
 
     def call(self, inputs, states, training=None):
         states, new_states = list(states), []
-        for stage in self.stages:
+        for index, stage in enumerate(self.stages):
             arguments = {"training": training} if stage._call_has_training_arg else {}
             count = len(_state_sizes(stage))
-            if not count:
-                inputs = stage(inputs, **arguments)
-                continue
             taken, states = states[:count], states[count:]
-            inputs, stepped = stage(inputs, _pack(stage, taken), **arguments)
+            if index in self._multiply:
+                inputs, stepped = products.step(stage, self._multiply[index], inputs, taken)
+            elif count:
+                inputs, stepped = stage(inputs, _pack(stage, taken), **arguments)
+            else:
+                inputs, stepped = stage(inputs, **arguments), []
             new_states.extend(keras.tree.flatten(stepped))
         return inputs, new_states
+
+    def products(self, variables, dtype):
+        """The `ntm.products.Product` of each stage, by its index, that has one of these variables.
+
+        Args:
+            variables: a product with any other is left out.
+            dtype: the only one that all of a stage's numbers may have.
+        """
+        if self.compute_dtype != dtype:
+            return {}
+        wanted = {id(variable) for variable in variables}
+        found = ((i, products.product_of(stage, dtype)) for i, stage in enumerate(self.stages))
+        return {
+            i: product
+            for i, product in found
+            if product and all(id(variable) in wanted for variable in product.variables)
+        }
+
+    @contextlib.contextmanager
+    def multiplying(self, multiply):
+        """Calls inside of it leave the products of some stages to functions, by stage."""
+        before, self._multiply = self._multiply, multiply
+        try:
+            yield
+        finally:
+            self._multiply = before
 
     def get_initial_state(self, batch_size=None):
         states = []

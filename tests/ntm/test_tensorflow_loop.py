@@ -32,6 +32,8 @@ if BACKEND != "tensorflow":
 
 import tensorflow as tf
 
+from ntm import tensorflow_loop
+
 LONG = 12
 # What a compiled program would say if it left the device before its end.
 HOST = r"\b(?:infeed|outfeed|send|recv)\b|callback|host_compute"
@@ -86,11 +88,12 @@ def first_steps(*lengths: int) -> np.ndarray:
     return np.arange(LONG) < np.array(lengths)[:, None]
 
 
-@pytest.mark.parametrize("segment", [None, 5])
+@pytest.mark.parametrize(("segment", "summed"), [(None, 24), (5, 24), (None, 5)])
 def test_one_compilation_for_all_lengths_and_no_step_more_than_the_longest(
-    segment: int | None,
+    segment: int | None, summed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the outputs and gradients of the stock RNN, which runs all steps."""
+    monkeypatch.setattr(tensorflow_loop, "SUMMED_STEPS", summed)
     layer, counting = counting_machine(on_host=False, gradient_checkpointing=segment)
     stock = keras.layers.RNN(layer.cell, return_sequences=True)
     stock.build((None, None, INPUTS))
