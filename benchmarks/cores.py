@@ -5,6 +5,9 @@ N 128, M 20, an LSTM of 100); they take turns. The limit is what the machine its
 processes with a core each, which share no work, both at once. Where that is not twice one, the two
 cores share caches, memory or, as threads of one core, everything.
 
+The first seconds of a turn do not count. After a process that was bound to one core, the system's
+scheduler keeps the threads of the next one together on the other core for a second or more.
+
     python benchmarks/cores.py
 """
 
@@ -18,7 +21,8 @@ from collections.abc import Iterator
 import _common as common
 
 BATCHES = (32, 64, 128)
-ROUNDS, SEQUENCES_A_ROUND = 7, 1280
+TURNS, ROUNDS_A_TURN, SEQUENCES_A_ROUND = 3, 4, 1280
+SECONDS_BEFORE = 1.5
 
 
 def main() -> None:
@@ -30,7 +34,8 @@ def main() -> None:
     for batch in BATCHES:
         one, two, each = seconds_a_sequence(batch, available[:2])
         rows.append((batch, 1 / one, 1 / two, one / two, one / each))
-    print(f"median of {ROUNDS} rounds of {SEQUENCES_A_ROUND} sequences")
+    rounds = f"{TURNS} turns of {ROUNDS_A_TURN} rounds of {SEQUENCES_A_ROUND} sequences"
+    print(f"median of {rounds}, {SECONDS_BEFORE} s into each turn")
     common.table(("batch", "sequences/s, one core", "two cores", "ratio", "limit"), rows)
 
 
@@ -38,27 +43,37 @@ def seconds_a_sequence(batch: int, cores: list[int]) -> list[float]:
     """Median seconds a sequence on the first core, on both, and of two processes with one each."""
     servers = [common.Server("train", batch, cores=own) for own in (cores[:1], cores, cores[1:])]
     one, both, other = servers
-    times = []
+    times: list[list[float]] = [[], [], []]
     try:
-        for _ in range(ROUNDS):
-            alone, together = one.ask(), both.ask()
+        for _ in range(TURNS):
+            times[0] += one.ask()
+            times[1] += both.ask()
             for server in (one, other):
                 server.begin()
-            times.append((alone, together, max(one.answer(), other.answer()) / 2))
+            pairs = zip(one.answer(), other.answer(), strict=True)
+            times[2] += [max(pair) / 2 for pair in pairs]
     finally:
         for server in servers:
             server.close()
-    return [statistics.median(column) / SEQUENCES_A_ROUND for column in zip(*times, strict=True)]
+    return [statistics.median(each) / SEQUENCES_A_ROUND for each in times]
 
 
-def train(batch: int) -> Iterator[float]:
-    """Seconds of a round, again and again; the first one compiles."""
+def train(batch: int) -> Iterator[list[float]]:
+    """Seconds of each round of a turn, turn by turn; the first turn compiles and is short."""
     trainer = common.Trainer(f"trainer.batch_size={batch}", *common.TWENTY_STEPS)
+
+    def seconds() -> float:
+        start = time.perf_counter()
+        trainer.train(batches, SEQUENCES_A_ROUND // batch)
+        return time.perf_counter() - start
+
     with trainer.prefetched() as batches:
+        yield [seconds()]
         while True:
-            start = time.perf_counter()
-            trainer.train(batches, SEQUENCES_A_ROUND // batch)
-            yield time.perf_counter() - start
+            began = time.perf_counter()
+            while time.perf_counter() < began + SECONDS_BEFORE:
+                seconds()
+            yield [seconds() for _ in range(ROUNDS_A_TURN)]
 
 
 if __name__ == "__main__":

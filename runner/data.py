@@ -12,8 +12,9 @@ import numpy as np
 
 from tasks import Batch, Task
 
-# Batches drawn ahead. A batch takes far less time to draw than to train on.
-AHEAD = 8
+# So many batches are drawn at a time, all at once, and so many times ahead. One by one each would
+# take several times as long, most of it to get back into the caches that a training step has taken.
+TOGETHER, AHEAD = 16, 2
 # Streams of random numbers of a run, apart from each other whatever its seed.
 TRAINING, SCHEDULED, FINAL = 0, 1, 2
 
@@ -40,8 +41,21 @@ def training_batch(
         training range, None for all of it from the start.
     began: step before the first one of this curriculum.
     """
-    reach = min(1.0, (step - began) / curriculum) if curriculum else 1.0
-    return task.training_sample(generator(seed, TRAINING, step), batch_size, reach)
+    block, place = divmod(step, TOGETHER)
+    return _block(task, seed, block, batch_size, curriculum, began)[place]
+
+
+def _block(
+    task: Task, seed: int, block: int, batch_size: int, curriculum: int | None, began: int
+) -> list[Batch]:
+    """The batches of the steps from `block * TOGETHER` on."""
+    reach = np.ones(TOGETHER)
+    if curriculum:
+        steps = np.arange(block * TOGETHER, (block + 1) * TOGETHER)
+        reach = np.clip((steps - began) / curriculum, 0.0, 1.0)
+    drawn = task.training_sample(generator(seed, TRAINING, block), batch_size, reach)
+    parts = [slice(i * batch_size, (i + 1) * batch_size) for i in range(TOGETHER)]
+    return [drawn.part(part) for part in parts]
 
 
 @contextmanager
@@ -71,20 +85,28 @@ def prefetched(
 
     def draw() -> None:
         try:
-            for step in steps:
-                batch = training_batch(task, seed, step, batch_size, curriculum, began)
-                put(prepare(batch))
+            for block in range(steps.start // TOGETHER, -(-steps.stop // TOGETHER)):
+                drawn = _block(task, seed, block, batch_size, curriculum, began)
+                wanted = range(block * TOGETHER, (block + 1) * TOGETHER)
+                ready = [
+                    prepare(batch)
+                    for step, batch in zip(wanted, drawn, strict=True)
+                    if step in steps
+                ]
+                put(ready)
                 if stop.is_set():
                     return
         except BaseException as error:
-            put(error)
+            put([error])
 
     def read() -> Iterator[Any]:
-        for _ in steps:
-            item = batches.get()
-            if isinstance(item, BaseException):
-                raise item
-            yield item
+        left = len(steps)
+        while left:
+            for item in batches.get():
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+                left -= 1
 
     thread = threading.Thread(target=draw, name="batches", daemon=True)
     thread.start()

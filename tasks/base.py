@@ -33,7 +33,8 @@ class Batch(NamedTuple):
     targets: (B, T, output_dim) float32, bits.
     weights: (B, T, output_dim) float32, 1 where a target bit counts, else 0.
     mask: (B, T) bool, True on the steps of a sequence, False on the padding after it.
-    optimum: (B,) float, bits a sequence of the best possible predictor, or None where that is 0.
+    optimum: (B,) float, bits a sequence of the best possible predictor, or None where that is 0 or
+        the sequences are to be trained on.
     """
 
     inputs: FloatArray
@@ -41,6 +42,12 @@ class Batch(NamedTuple):
     weights: FloatArray
     mask: BoolArray
     optimum: FloatArray | None
+
+    def part(self, which: slice) -> Batch:
+        """Some of the sequences."""
+        optimum = None if self.optimum is None else self.optimum[which]
+        arrays = self.inputs[which], self.targets[which], self.weights[which], self.mask[which]
+        return Batch(*arrays, optimum)
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -164,10 +171,13 @@ class Task(abc.ABC):
             )
         return self.encode(rng, drawn, steps)
 
-    def training_sample(self, rng: Generator, batch_size: int, reach: float = 1.0) -> Batch:
+    def training_sample(
+        self, rng: Generator, batch_size: int, reach: float | FloatArray = 1.0
+    ) -> Batch:
         """Draw a batch to train on, of sizes from the training ranges, padded to `max_steps`.
 
-        reach: how much of each range to draw from, from 0, its lower end alone, to 1, all of it.
+        reach: how much of each range to draw from, from 0, its lower end alone, to 1, all of it;
+            or an array (K,) of that for K batches, which then stand one after another in one.
         """
         drawn, _ = self._draw_sizes(rng, batch_size, {}, reach)
         return self.encode(rng, drawn, self.max_steps, training=True)
@@ -254,9 +264,11 @@ class Task(abc.ABC):
         rng: Generator,
         batch_size: int,
         given: Mapping[str, int | IntArray],
-        reach: float = 1.0,
+        reach: float | FloatArray = 1.0,
     ) -> tuple[dict[str, IntArray], dict[str, int]]:
         """Return the sizes (B,) of each sequence, and the largest that could be drawn."""
+        each = 1 if self.lengths == "batch" else batch_size
+        sequences = batch_size * np.size(reach)
         for key in given:
             if key not in self.case_keys:
                 raise ValueError(
@@ -270,11 +282,10 @@ class Task(abc.ABC):
                 self._check_smallest(key, int(size.min()))
                 largest[key] = int(size.max())
             else:
-                count = batch_size if self.lengths == "sequence" else 1
-                highest = low + round(reach * (high - low))
-                size = rng.integers(low, highest, size=count, endpoint=True)
+                highest = low + np.rint(np.multiply(reach, high - low)).astype(int)
+                size = rng.integers(low, np.repeat(highest, each), endpoint=True)
                 largest[key] = high
-            drawn[key] = np.broadcast_to(size, (batch_size,))
+            drawn[key] = np.repeat(size, sequences // np.size(size))
         return drawn, largest
 
     def _check_smallest(self, name: str, size: int) -> None:

@@ -67,7 +67,6 @@ class NGrams(Task):
     def encode(self, rng: Generator, sizes: Sizes, steps: int, training: bool = False) -> Batch:
         length = sizes["length"]
         bits = draw_bits(rng, len(length), int(length.max()), self.context)
-        optimal = optimal_probabilities(bits, self.context)
         padding = ((0, 0), (0, steps - bits.shape[1]))
 
         _, mask = phase(np.zeros_like(length), length, steps)
@@ -77,6 +76,9 @@ class NGrams(Task):
         inputs[:, 1:] = targets[:, :-1] * weights[:, 1:]
 
         batch = Batch(inputs, targets, weights, mask, optimum=None)
+        if training:
+            return batch
+        optimal = optimal_probabilities(bits, self.context)
         cost = cross_entropy_bits(batch, np.pad(optimal, padding)[..., None])
         return batch._replace(optimum=(cost * weights).sum((1, 2)))
 

@@ -59,7 +59,7 @@ def test_an_error_in_the_thread_reaches_the_reader(
     def broken(*_: object) -> None:
         raise OSError("no such sequences")
 
-    monkeypatch.setattr(data, "training_batch", broken)
+    monkeypatch.setattr(data, "_block", broken)
     with (
         data.prefetched(task, 0, range(3), 2) as batches,
         pytest.raises(OSError, match="no such sequences"),
