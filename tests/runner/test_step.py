@@ -281,7 +281,10 @@ def test_one_compilation_serves_all_lengths(
 def test_a_step_never_leaves_the_device(
     config: DictConfig, task: Task, batches: list[Batch]
 ) -> None:
-    """Its compiled programs call nothing on the host; their only loops are those over time: forward, back, sums."""
+    """Its compiled programs call nothing on the host; their only loops are those over time.
+
+    Three for the gradient: forward, back, and the sums for the matrices.
+    """
     step = made(config, task, clip_norm=1.0, clip_factor=3.0, average=0.5)
     at = tf.identity(step.weights.value)
     constants = [tf.identity(v.value) for v in step.model.non_trainable_variables]
