@@ -124,7 +124,8 @@ class Server:
 
     Args:
         function: name of a generator function of the calling script; each value it yields is an
-            answer. It first runs to its first yield, which is not counted.
+            answer. It first runs to its first yield, which is not counted: the constructor returns
+            before that, and `ready` waits for it.
         arguments: of the function.
         cores: the only ones that the process may use.
     """
@@ -142,7 +143,11 @@ class Server:
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
+
+    def ready(self) -> Server:
+        """The server, once it has run to its first yield."""
         self.answer()
+        return self
 
     def ask(self) -> Any:
         """The next answer."""

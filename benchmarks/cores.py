@@ -5,8 +5,8 @@ N 128, M 20, an LSTM of 100); they take turns. The limit is what the machine its
 processes with a core each, which share no work, both at once. Where that is not twice one, the two
 cores share caches, memory or, as threads of one core, everything.
 
-The first seconds of a turn do not count. After a process that was bound to one core, the system's
-scheduler keeps the threads of the next one together on the other core for a second or more.
+The first seconds of a turn do not count: after a time in which only one core was busy, both at once
+are slower than later, for up to some seconds.
 
     python benchmarks/cores.py
 """
@@ -20,9 +20,9 @@ from collections.abc import Iterator
 
 import _common as common
 
-BATCHES = (32, 64, 128)
-TURNS, ROUNDS_A_TURN, SEQUENCES_A_ROUND = 3, 4, 1280
-SECONDS_BEFORE = 1.5
+BATCHES = (32, 128)
+TURNS, ROUNDS_A_TURN, SEQUENCES_A_ROUND = 2, 6, 1280
+SECONDS_BEFORE = 4
 
 
 def main() -> None:
@@ -42,6 +42,8 @@ def main() -> None:
 def seconds_a_sequence(batch: int, cores: list[int]) -> list[float]:
     """Median seconds a sequence on the first core, on both, and of two processes with one each."""
     servers = [common.Server("train", batch, cores=own) for own in (cores[:1], cores, cores[1:])]
+    for server in servers:
+        server.ready()
     one, both, other = servers
     times: list[list[float]] = [[], [], []]
     try:
