@@ -83,9 +83,6 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             new machine has a sharpness of 1.7. Heads that must choose between many similar rows
             are learned sooner from a sharper start: where a soft choice is better at first, the
             sharpness sinks to 1, from where its softplus hardly lets it return.
-        shift_offset: added to the instruction of each shift, times its rows, before the softmax.
-            Above 0, heads of a new machine go forward rather than back. At 0, as in the paper, some
-            learn to write backwards and read forwards, and meet in a full memory (docs/copy.md).
         row_codes: size of a code of its own in which every memory row begins, waves over the rows
             as in `first_memory`; 0 is none. Rows that begin alike can be told apart by where the
             heads have been alone; with codes a key can name a row that was never visited. N-grams
@@ -108,8 +105,8 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         instead of through the next step's controller. Memory starts at a constant 0.1 (and
         `row_codes`), all weightings on row 0, and read vectors at 0.1: nothing of it is learned,
         so no weight depends on N. Instructions are bounded to [-20, 20] before their activations;
-        keys pass a tanh; gate, sharpness and shifts have offsets. The similarity of equation 6
-        divides by a length of at least 0.5.
+        keys pass a tanh; gate and sharpness have offsets. The similarity of equation 6 divides by
+        a length of at least 0.5.
         Under a half precision policy the controller and P compute in it, the machine and its
         state in float32: half precision cannot hold a small memory or a sharp weighting.
     """
@@ -127,7 +124,6 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         read_to_output=True,
         gate_offset=GATE_OFFSET,
         sharpness_offset=0.0,
-        shift_offset=0.0,
         row_codes=0.0,
         dropout=0.0,
         state_noise=0.0,
@@ -142,7 +138,6 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         offsets = {
             "gate_offset": gate_offset,
             "sharpness_offset": sharpness_offset,
-            "shift_offset": shift_offset,
             "row_codes": row_codes,
         }
         for name, value in offsets.items():
@@ -159,7 +154,6 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         self.read_to_output = read_to_output
         self.gate_offset = gate_offset
         self.sharpness_offset = sharpness_offset
-        self.shift_offset = shift_offset
         self.row_codes = row_codes
         self.dropout = dropout
         self.recurrent_dropout = 0.0
@@ -285,7 +279,6 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             self.write_heads,
             self.gate_offset,
             self.sharpness_offset,
-            self.shift_offset,
         )
         return output, instructions, controller_states
 
@@ -390,7 +383,6 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             "read_to_output": self.read_to_output,
             "gate_offset": self.gate_offset,
             "sharpness_offset": self.sharpness_offset,
-            "shift_offset": self.shift_offset,
             "row_codes": self.row_codes,
             "dropout": self.dropout,
             "state_noise": self.state_noise,

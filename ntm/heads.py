@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
-from ntm.addressing import shift_offsets, softmax
+from ntm.addressing import softmax
 
 # Where an instruction leaves this range its activation is flat to float32's eye, so the value
 # carries nothing more; a bound keeps one outsized step of the optimizer from being final.
@@ -86,7 +86,6 @@ def split(
     write_heads,
     gate_offset,
     sharpness_offset,
-    shift_offset,
 ):
     """The controller's output as the NTM's own output and activated instructions.
 
@@ -99,7 +98,6 @@ def split(
         write_heads: W.
         gate_offset: subtracted from the instructions of the gate.
         sharpness_offset: added to the instructions of the sharpness.
-        shift_offset: added to the instruction of a shift for each row forward.
 
     Returns:
         `(output, Instructions)`, output (B, output_dim) still linear.
@@ -115,26 +113,22 @@ def split(
         )
         for field, size, count in zip(fields, sizes, counts, strict=True)
     ]
-    raw = Instructions(*fields)
-    return output, activate(raw, gate_offset, sharpness_offset, shift_offset)
+    return output, activate(Instructions(*fields), gate_offset, sharpness_offset)
 
 
-def activate(raw, gate_offset, sharpness_offset, shift_offset):
+def activate(raw, gate_offset, sharpness_offset):
     """Activations of the heads' instructions, given as linear values of the same shapes.
 
     gate_offset: subtracted from the instructions of the gate.
     sharpness_offset: added to the instructions of the sharpness.
-    shift_offset: added to the instruction of a shift for each row forward.
     """
-    rows = list(shift_offsets(raw.shift_weights.shape[-1]))
-    rows = ops.convert_to_tensor(rows, dtype=raw.shift_weights.dtype)
     return Instructions(
         # The similarity ignores a key's length, so a bounded key loses nothing and cannot blow up.
         key=ops.tanh(raw.key),
         # Softplus: positive, and close to linear where the strength is large.
         strength=ops.softplus(raw.strength),
         gate=ops.sigmoid(raw.gate - gate_offset),
-        shift_weights=softmax(raw.shift_weights + shift_offset * rows),
+        shift_weights=softmax(raw.shift_weights),
         # The paper asks for gamma >= 1.
         sharpness=1.0 + ops.softplus(raw.sharpness + sharpness_offset),
         erase=ops.sigmoid(raw.erase),

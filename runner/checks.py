@@ -65,7 +65,7 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
     ),
     (("ntm.state_noise", "trainer.restarts"), lambda value: 0 <= value < math.inf, "at least 0"),
     (
-        ("ntm.gate_offset", "ntm.sharpness_offset", "ntm.shift_offset", "ntm.row_codes"),
+        ("ntm.gate_offset", "ntm.sharpness_offset", "ntm.row_codes"),
         math.isfinite,
         "a finite number",
     ),

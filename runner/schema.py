@@ -31,7 +31,6 @@ class Ntm:
     read_to_output: bool
     gate_offset: float
     sharpness_offset: float
-    shift_offset: float
     row_codes: float
     state_noise: float
     gradient_checkpointing: int | None

@@ -139,7 +139,6 @@ class Machine:
     projection: Array | None = None
     gate_offset: float = GATE_OFFSET
     sharpness_offset: float = 0.0
-    shift_offset: float = 0.0
     row_codes: float = 0.0
     controller_state: Any = None
 
@@ -153,10 +152,6 @@ class Machine:
             controller=self.controller_state,
             output=np.zeros(self.units),
         )
-
-    def shift_rows(self) -> Array:
-        """Rows of each allowed shift: one more forward than back where their number is even."""
-        return np.arange(self.shift_range) - (self.shift_range - 1) // 2
 
     def initial_memory(self) -> Array:
         """Row i, columns 2 k and 2 k + 1: sine and cosine of 2 * 50^(-k / K) i, K the last pair."""
@@ -189,7 +184,7 @@ class Machine:
                 np.tanh(keys[head]),
                 softplus(strengths[head][0]),
                 sigmoid(gates[head][0] - self.gate_offset),
-                softmax(shifts[head] + self.shift_offset * self.shift_rows()),
+                softmax(shifts[head]),
                 1 + softplus(sharpnesses[head][0] + self.sharpness_offset),
                 SHORTEST_IN_MACHINE,
             )

@@ -160,7 +160,6 @@ def as_reference(layer: NeuralTuringMachine, kind: str) -> reference.Machine:
         controller_state=state,
         gate_offset=layer.gate_offset,
         sharpness_offset=layer.sharpness_offset,
-        shift_offset=layer.shift_offset,
         row_codes=layer.row_codes,
     )
 

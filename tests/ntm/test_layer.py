@@ -62,8 +62,6 @@ def expected_run(
         ("lstm", (1, 1), 5, {"read_to_output": False}),
         ("lstm", (2, 1), 3, {"row_codes": 0.7}),
         ("double_dense", (1, 1), 3, {"sharpness_offset": 2.0}),
-        ("double_dense", (2, 1), 3, {"shift_offset": 0.5}),
-        ("dense", (1, 2), 4, {"shift_offset": -1.5}),
     ],
 )
 def test_outputs_and_states_are_those_of_the_equations(
@@ -321,7 +319,6 @@ def test_the_seeds_number_of_parameters() -> None:
         ({"gate_offset": float("nan")}, "gate_offset must be a finite number, not nan"),
         ({"gate_offset": True}, "gate_offset must be a finite number, not True"),
         ({"sharpness_offset": float("inf")}, "sharpness_offset must be a finite number, not inf"),
-        ({"shift_offset": True}, "shift_offset must be a finite number, not True"),
         ({"row_codes": True}, "row_codes must be a finite number, not True"),
         ({"dropout": 1.0}, "dropout must be .* not 1.0"),
         ({"dropout": -0.1}, "dropout must be .* not -0.1"),
