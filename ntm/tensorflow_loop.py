@@ -365,12 +365,12 @@ class _Products:
     def zeros(self, inputs):
         """For each product, zeros in the shapes of its inputs and of its value, (B, width) each."""
         batch = inputs.shape[1] or tf.shape(inputs)[1]
-        widths = [
-            [*(self.weights[i].shape[0] for i in kernels), self.weights[kernels[0]].shape[1]]
-            for kernels in self.kernels
-        ]
-        dtype = self.weights[0].dtype
-        return [[tf.zeros((batch, width), dtype) for width in each] for each in widths]
+        zeros = []
+        for kernels in self.kernels:
+            values = [self.weights[i] for i in kernels]
+            widths = [*(value.shape[0] for value in values), values[0].shape[1]]
+            zeros.append([tf.zeros((batch, width), values[0].dtype) for width in widths])
+        return zeros
 
     @contextlib.contextmanager
     def apart(self, offsets):
