@@ -42,11 +42,11 @@ def main() -> None:
 def seconds_a_sequence(batch: int, cores: list[int]) -> list[float]:
     """Median seconds a sequence on the first core, on both, and of two processes with one each."""
     servers = [common.Server("train", batch, cores=own) for own in (cores[:1], cores, cores[1:])]
-    for server in servers:
-        server.ready()
     one, both, other = servers
     times: list[list[float]] = [[], [], []]
     try:
+        for server in servers:
+            server.ready()
         for _ in range(TURNS):
             times[0] += one.ask()
             times[1] += both.ask()

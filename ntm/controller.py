@@ -83,10 +83,10 @@ class Controller(keras.layers.Layer):
         return inputs, new_states
 
     def products(self, variables, dtype):
-        """The `ntm.products.Product` of each stage, by its index, that has one of these variables.
+        """The `ntm.products.Product` of each stage that has one, by the stage's index.
 
         Args:
-            variables: a product with any other is left out.
+            variables: a product with any other variable is left out.
             dtype: the only one that all of a stage's numbers may have.
         """
         if self.compute_dtype != dtype:

@@ -6,18 +6,13 @@ step and nothing else, and computes the rest again, which is cheaper than storin
 controller's matrices are transposed once before its steps, and their gradients summed after them.
 """
 
-import contextlib
-import functools
 import math
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from ntm.loop import full_precision, stateless_step
-
-# At most so many time steps of the gradient of a matrix are summed in one product: enough for a
-# large product, few enough to end not far from the end of the longest sequence.
-SUMMED_STEPS = 24
+from ntm.tensorflow_products import Products
 
 
 def recurrence(
@@ -88,8 +83,7 @@ class _Given(NamedTuple):
 
     inputs: Any
     output: Any
-    weights: list[Any]
-    products: Any
+    products: Products
     d_outputs: Any
 
 
@@ -238,8 +232,7 @@ class _Loop:
         """Gradients of inputs, initial states and weights, computing each step again."""
         # The last output is in the state for masked steps only, where its value is not used.
         weights = [tf.convert_to_tensor(weight) for weight in weights]
-        products = _Products(self.cell, weights)
-        given = _Given(inputs, tf.zeros_like(output), weights, products, d_outputs)
+        given = _Given(inputs, tf.zeros_like(output), Products(self.cell, weights), d_outputs)
         d_inputs = self._array(inputs[0], self.length)
         sums = (d_states, [tf.zeros_like(weight) for weight in weights], d_inputs)
         if self.segment:
@@ -261,10 +254,11 @@ class _Loop:
         Returns:
             The sums with this part's steps added.
         """
-        inputs, output, weights, products, d_outputs = given
+        inputs, output, products, d_outputs = given
         count = len(sums[0]) - 1
         zeros = products.zeros(inputs)
-        seen = tf.nest.map_structure(lambda value: self._array(value, part.most), zeros)
+        size = products.array_size(part.most)
+        seen = tf.nest.map_structure(lambda value: self._array(value, size), zeros)
 
         def body(time, d_states, d_weights, d_inputs, seen):
             time = time - 1
@@ -277,7 +271,9 @@ class _Loop:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch((step_inputs, states, products.other_weights, offsets))
                 with products.apart(offsets) as factors:
-                    new_states, _ = self._step(time, step_inputs, states, values[count:], weights)
+                    new_states, _ = self._step(
+                        time, step_inputs, states, values[count:], products.weights
+                    )
             d_step, d_states, d_others, d_products = tape.gradient(
                 new_states,
                 (step_inputs, states, products.other_weights, offsets),
@@ -299,7 +295,8 @@ class _Loop:
         )
         d_states, d_weights, d_inputs = sums
         seen = tf.nest.map_structure(lambda array: array.stack(), seen)
-        return d_states, products.with_sums(d_weights, seen, part), d_inputs
+        d_weights = products.with_sums(d_weights, seen, part.end - part.start, part.most)
+        return d_states, d_weights, d_inputs
 
     def _backward_segments(self, given, kept, sums):
         """The gradient of `_segments`: the last first, each run once more to keep its states."""
@@ -311,7 +308,7 @@ class _Loop:
             states, constants = [given.output, *values[:count]], values[count:]
             inside = self._arrays(states, constants, self.segment)
             carried, part = [states, constants, []], self._part(index)
-            _, inside = self._steps(given.inputs, given.weights, carried, inside, part)
+            _, inside = self._steps(given.inputs, given.products.weights, carried, inside, part)
             return index, *self._backward_steps(given, inside, sums, part)
 
         _, *sums = tf.while_loop(
@@ -333,128 +330,6 @@ class _Loop:
             return array
         # A batch without any step would leave an array of nothing, of which no shape is known.
         return array.unstack(tf.zeros(tf.concat([[size], tf.shape(value)], 0), value.dtype))
-
-
-class _Products:
-    """The controller's products with matrices in the backward pass.
-
-    Inside the loop, each has an offset of zeros added whose gradient is that of the product. This
-    and the product's inputs are kept in arrays, of which the gradient of the matrices is made.
-    """
-
-    def __init__(self, cell, weights):
-        variables = cell.trainable_variables
-        place = {id(variable): i for i, variable in enumerate(variables)}
-        found = cell.controller.products(variables, cell.compute_dtype)
-        self.controller = cell.controller
-        self.weights = weights
-        self.stages = list(found)
-        self.kernels = [[place[id(v)] for v in product.kernels] for product in found.values()]
-        self.biases = [
-            None if product.bias is None else place[id(product.bias)] for product in found.values()
-        ]
-        used = {place[id(v)] for product in found.values() for v in product.variables}
-        self.others = [i for i in range(len(weights)) if i not in used]
-        self.transposed = {i: tf.transpose(self.weights[i]) for each in self.kernels for i in each}
-
-    @property
-    def other_weights(self):
-        """The weights that are in no product."""
-        return [self.weights[i] for i in self.others]
-
-    def zeros(self, inputs):
-        """For each product, zeros in the shapes of its inputs and of its value, (B, width) each."""
-        batch = inputs.shape[1] or tf.shape(inputs)[1]
-        zeros = []
-        for kernels in self.kernels:
-            values = [self.weights[i] for i in kernels]
-            widths = [*(value.shape[0] for value in values), values[0].shape[1]]
-            zeros.append([tf.zeros((batch, width), values[0].dtype) for width in widths])
-        return zeros
-
-    @contextlib.contextmanager
-    def apart(self, offsets):
-        """Steps inside of it add the offsets; a list for each product gets its inputs."""
-        factors: list[list[Any]] = [[] for _ in self.stages]
-
-        def multiply(index, inputs):
-            factors[index].extend(inputs)
-            value = offsets[index]
-            for place, factor in zip(self.kernels[index], inputs, strict=True):
-                value = value + _times(factor, self.weights[place], self.transposed[place])
-            bias = self.biases[index]
-            return value if bias is None else value + self.weights[bias]
-
-        functions = [functools.partial(multiply, index) for index in range(len(self.stages))]
-        with self.controller.multiplying(dict(zip(self.stages, functions, strict=True))):
-            yield factors
-
-    def with_others(self, d_weights, d_others):
-        """Gradients of all weights, those of a step added for the weights in no product."""
-        d_weights = list(d_weights)
-        for place, gradient in zip(self.others, d_others, strict=True):
-            d_weights[place] += gradient
-        return d_weights
-
-    def with_sums(self, d_weights, kept, part):
-        """Gradients of all weights, those of a part's steps added for the weights in products.
-
-        kept: for each product, its inputs at each step and its gradient, (T, B, width) each.
-        """
-        if not self.stages:
-            return d_weights
-        blocks, steps = _blocks(part.most)
-        kept = tf.nest.map_structure(lambda values: _lengthened(values, blocks * steps), kept)
-
-        def body(start, d_weights):
-            d_weights = list(d_weights)
-            for kernels, bias, values in zip(self.kernels, self.biases, kept, strict=True):
-                *factors, gradient = (_rows(each, start, steps) for each in values)
-                for place, factor in zip(kernels, factors, strict=True):
-                    d_weights[place] += tf.matmul(factor, gradient, transpose_a=True)
-                if bias is not None:
-                    d_weights[bias] += tf.reduce_sum(gradient, axis=0)
-            return start + steps, d_weights
-
-        _, d_weights = tf.while_loop(
-            lambda start, _: start < part.end - part.start,
-            body,
-            (tf.constant(0), list(d_weights)),
-            maximum_iterations=blocks,
-        )
-        return d_weights
-
-
-def _blocks(length):
-    """So many blocks of so many steps, at most `SUMMED_STEPS`, hold a number of steps."""
-    blocks = -(-length // SUMMED_STEPS)
-    if not isinstance(length, int):
-        return blocks, SUMMED_STEPS
-    return blocks, -(-length // max(1, blocks))
-
-
-def _lengthened(values, length):
-    """Zeros after the last step of (T, B, width), up to a length."""
-    more = length - (values.shape[0] or tf.shape(values)[0])
-    return tf.pad(values, [[0, more], [0, 0], [0, 0]])
-
-
-def _rows(values, start, steps):
-    """So many steps of (T, B, width), one below the other."""
-    width = values.shape[-1]
-    batch = values.shape[1] or tf.shape(values)[1]
-    # Not `values[start:end]`, whose size is no constant to XLA.
-    return tf.reshape(tf.slice(values, [start, 0, 0], [steps, batch, width]), (-1, width))
-
-
-def _times(inputs, kernel, transposed):
-    """The product of inputs and kernel, whose gradient reaches the inputs alone."""
-
-    @tf.custom_gradient
-    def product(inputs):
-        return tf.matmul(inputs, kernel), lambda upstream: tf.matmul(upstream, transposed)
-
-    return product(inputs)
 
 
 def _reshaped(states, shapes):

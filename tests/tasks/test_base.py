@@ -117,6 +117,17 @@ class TestSample:
         assert np.unique((batch.mask.sum(1) - 2) // 2).tolist() == expected
         assert batch.inputs.shape[1] == make().max_steps
 
+    @pytest.mark.parametrize(("lengths", "each"), [("batch", 1), ("sequence", 200)])
+    def test_several_batches_in_one_have_their_own_reach(self, lengths: str, each: int) -> None:
+        """Of lengths 2 to 5, at most 2, 5 and 3 in the three of each round."""
+        reach = np.tile([0.0, 1.0, 0.3], 40)
+        batch = make(lengths=lengths).training_sample(generator(), 200, reach)
+        drawn = ((batch.mask.sum(1) - 2) // 2).reshape(40, 3, 200)
+        most = [len(np.unique(sizes)) for sizes in drawn.reshape(120, 200)]
+        assert max(most) == min(each, 4)
+        for place, longest in enumerate((2, 5, 3)):
+            assert np.unique(drawn[:, place]).tolist() == list(range(2, longest + 1))
+
     def test_default_steps(self) -> None:
         for seed in range(5):
             batch = make(lengths="batch").sample(generator(seed), 3)
