@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-# Two seams know TensorFlow.
-ALSO = {"tensorflow_loop.py": {"tensorflow"}, "noise.py": {"tensorflow"}}
+# Three seams know TensorFlow.
+ALSO = {
+    name: {"tensorflow"} for name in ("tensorflow_loop.py", "tensorflow_products.py", "noise.py")
+}
 
 
 def imported(path: Path) -> set[str]:
