@@ -12,6 +12,7 @@ from keras import ops
 from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 
 from ntm import addressing, heads
+from ntm.clipping import clip_gradient
 from ntm.controller import Controller
 from ntm.memory import read, write
 from ntm.noise import normal
@@ -93,6 +94,11 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             at each step of training: on the cell state of an LSTM, on the state of other cells.
             What the controller keeps in mind through it, it can keep longer than it was trained to.
             Drawn by `NeuralTuringMachine`; in another recurrent layer there is none.
+        state_clip_norm: None, or the largest Euclidean norm that, in training, the gradient of the
+            loss with respect to each of a sequence's states at a step may have. A gradient that
+            explodes on its way back through time ends there, for that sequence and state alone;
+            clipping the sum over a batch leaves little but its direction. In the units of the
+            loss: a loss averaged over sequences and steps has smaller gradients than a sum.
         seed: of the dropout masks and of the noise.
 
     Raises:
@@ -127,6 +133,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         row_codes=0.0,
         dropout=0.0,
         state_noise=0.0,
+        state_clip_norm=None,
         seed=None,
         **kwargs,
     ):
@@ -135,6 +142,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             raise ValueError(f"dropout must be a share from 0 to below 1, not {dropout!r}")
         if isinstance(state_noise, bool) or not 0 <= state_noise < math.inf:
             raise ValueError(f"state_noise must be a number of at least 0, not {state_noise!r}")
+        _check_clip_norm(state_clip_norm)
         offsets = {
             "gate_offset": gate_offset,
             "sharpness_offset": sharpness_offset,
@@ -158,6 +166,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         self.dropout = dropout
         self.recurrent_dropout = 0.0
         self.state_noise = state_noise
+        self.state_clip_norm = state_clip_norm
         self.seed = seed
         if dropout or state_noise:
             self.seed_generator = keras.random.SeedGenerator(seed)
@@ -225,6 +234,8 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         self.built = True
 
     def call(self, inputs, states, training=False):
+        if training and self.state_clip_norm is not None:
+            states = [clip_gradient(state, self.state_clip_norm) for state in states]
         state = self.unpack(states)
         output, instructions, controller_states = self.instruct(inputs, state, training)
         weights = addressing.address(
@@ -386,6 +397,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             "row_codes": self.row_codes,
             "dropout": self.dropout,
             "state_noise": self.state_noise,
+            "state_clip_norm": self.state_clip_norm,
             "seed": self.seed,
         }
 
@@ -425,6 +437,13 @@ def _set_dropout_masks(masks):
     for cell, mask, recurrent_mask in masks:
         cell._dropout_mask = mask
         cell._recurrent_dropout_mask = recurrent_mask
+
+
+def _check_clip_norm(clip_norm):
+    if clip_norm is None:
+        return
+    if isinstance(clip_norm, bool) or not 0 < clip_norm < math.inf:
+        raise ValueError(f"state_clip_norm must be None or a number above 0, not {clip_norm!r}")
 
 
 def _check_sizes(units, n_width, m_depth, shift_range, read_heads, write_heads):

@@ -23,6 +23,7 @@ CELL_ARGUMENTS = (
     "row_codes",
     "dropout",
     "state_noise",
+    "state_clip_norm",
     "seed",
 )
 
@@ -68,6 +69,7 @@ class NeuralTuringMachine(keras.layers.RNN):
         row_codes=0.0,
         dropout=0.0,
         state_noise=0.0,
+        state_clip_norm=None,
         seed=None,
         gradient_checkpointing=None,
         **rnn_kwargs,
@@ -88,6 +90,7 @@ class NeuralTuringMachine(keras.layers.RNN):
             row_codes=row_codes,
             dropout=dropout,
             state_noise=state_noise,
+            state_clip_norm=state_clip_norm,
             seed=seed,
             name="ntm_cell",
             dtype=rnn_kwargs.get("dtype"),

@@ -33,6 +33,7 @@ class Ntm:
     sharpness_offset: float
     row_codes: float
     state_noise: float
+    state_clip_norm: float | None
     gradient_checkpointing: int | None
 
 
@@ -52,6 +53,7 @@ class Trainer:
     clip_factor: float | None
     fade: bool
     weight_noise: float | None
+    state_clip_growth: float
     curriculum: int | None
     restarts: int
     restart_at: int | None

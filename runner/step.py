@@ -19,6 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ntm.clipping import loosened
 from runner import cores
 from runner.build import logits_model, optimizer_from
 
@@ -72,6 +73,10 @@ class TrainingStep:
             gradient (Graves 2011, "Practical Variational Inference for Neural Networks"), None
             for none. Each step takes another part of one table of normal numbers, as Salimans et
             al. (2017, arXiv 1703.03864) do: to draw them anew takes longer than the update.
+        state_clip_growth: by how much `state_clip_norm` of the model's layers has grown, step by
+            step by the same factor, after `steps` updates. A tight bound keeps a machine that has
+            learned nothing yet from losing itself, and one that has from learning more.
+        steps: of the whole training.
         seed: of that noise.
     """
 
@@ -86,6 +91,8 @@ class TrainingStep:
         average: float | None = None,
         fade: bool = False,
         weight_noise: float | None = None,
+        state_clip_growth: float = 1.0,
+        steps: int = 1,
         seed: int = 0,
     ) -> None:
         self.model = logits_model(model)
@@ -95,6 +102,7 @@ class TrainingStep:
         self.average = average
         self.fade = fade
         self.weight_noise = weight_noise
+        self.loosening = math.log(state_clip_growth) / steps
         self.seed = tf.Variable(seed, trainable=False, dtype=tf.int64, name="seed_of_noise")
         self.shards = usable_shards(batch_size, shards)
         self.shapes = [tuple(v.shape) for v in model.trainable_variables]
@@ -131,6 +139,8 @@ class TrainingStep:
             "average": trainer.average,
             "fade": trainer.fade,
             "weight_noise": trainer.weight_noise,
+            "state_clip_growth": trainer.state_clip_growth,
+            "steps": trainer.steps,
         }
         optimizer = optimizer_from(config)
         key = json.dumps([settings, keras.optimizers.serialize(optimizer), _description(model)])
@@ -204,9 +214,11 @@ class TrainingStep:
 
     def _run(self, inputs: Any, targets: Any, weights: Any, mask: Any) -> StepResult:
         constants = [tf.identity(v.value) for v in self.model.non_trainable_variables]
-        at = self.noisy(self.weights.value, self.optimizer.iterations.value)
+        updates = self.optimizer.iterations.value
+        at = self.noisy(self.weights.value, updates)
+        factor = tf.exp(self.loosening * tf.cast(updates, tf.float32))
         sums, (gradient,), constants = _in_shards(
-            lambda *shard: self.gradients(at, constants, *shard),
+            lambda *shard: self.gradients(at, constants, factor, *shard),
             (inputs, targets, weights, mask),
             self.shards,
         )
@@ -232,6 +244,7 @@ class TrainingStep:
         self,
         at: Any,
         constants: Any,
+        factor: Any,
         inputs: Any,
         targets: Any,
         weights: Any,
@@ -239,20 +252,23 @@ class TrainingStep:
     ) -> tuple[Any, ...]:
         """Sums over a shard of loss (nats), wrong bits and bits; `[gradient]`; the rest.
 
-        at: the vector of weights at which the gradient of the loss is taken.
+        at: the vector of weights at which the gradient of the loss is taken. factor: of the bounds
+        on the gradients of states.
         """
         trainable = self.separate(at)
-        with tf.GradientTape() as tape:
-            tape.watch(trainable)
-            logits, constants = self.model.stateless_call(
-                trainable, constants, inputs, mask=mask, training=True
-            )
-            logits = tf.cast(logits, tf.float32)
-            costs = tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=logits)
-            loss = tf.reduce_sum(costs * weights)
+        with loosened(factor):
+            with tf.GradientTape() as tape:
+                tape.watch(trainable)
+                logits, constants = self.model.stateless_call(
+                    trainable, constants, inputs, mask=mask, training=True
+                )
+                logits = tf.cast(logits, tf.float32)
+                costs = tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=logits)
+                loss = tf.reduce_sum(costs * weights)
+            gradient = tape.gradient(loss, trainable)
         wrong = tf.cast((logits > 0) != (targets > 0.5), tf.float32)
         sums = (loss, tf.reduce_sum(wrong * weights), tf.reduce_sum(weights))
-        return sums, [_vector(tape.gradient(loss, trainable))], constants
+        return sums, [_vector(gradient)], constants
 
     def _update(self, gradient: Any, bits: Any) -> tuple[Any, Any]:
         """Clip, update unless the gradient is out of bounds, and average. `(norm, skipped)`."""

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # All that does not name a backend.
 NEUTRAL = [
     "test_addressing.py",
+    "test_clipping.py",
     "test_controller.py",
     "test_dropout.py",
     "test_heads.py",
@@ -27,6 +28,7 @@ NEUTRAL = [
 # One test of a kind, since JAX compiles for each anew.
 QUICK = [
     "test_addressing.py",
+    "test_clipping.py::test_two_steps_by_hand",
     "test_heads.py",
     "test_memory.py",
     "test_layer.py::test_outputs_and_states_are_those_of_the_equations[lstm-heads4-2-arguments4]",

@@ -141,6 +141,26 @@ def test_a_gradient_within_its_bound_does_not_fade(
     assert np.linalg.norm(weights(step) - before) == pytest.approx(norm, rel=1e-3)
 
 
+def test_the_bound_on_gradients_of_states_grows(
+    composed: Compose, task: Task, batches: list[Batch]
+) -> None:
+    """By the square root of the factor in each of two steps, in one compilation."""
+    bounds = [1e-4, 1e-3, 1e-2]
+    first, *others = (composed(*TINY, f"ntm.state_clip_norm={bound}") for bound in bounds)
+    step = made(first, task, state_clip_growth=100.0, steps=2)
+    found = []
+    for config, batch in zip((first, *others), batches, strict=False):
+        fixed = made(config, task)
+        fixed.weights.assign(step.weights.value)
+        before = weights(step)
+        for each in (step, fixed):
+            each(*batch[:4])
+        np.testing.assert_allclose(weights(step), weights(fixed), rtol=1e-5, atol=1e-7)
+        found.append(weights(step) - before)
+    assert np.linalg.norm(found[2] - found[0]) > 1e-3
+    assert step.gradients.experimental_get_tracing_count() == 1
+
+
 def test_the_mean_norm_counts_clipped_norms(
     config: DictConfig, task: Task, batches: list[Batch]
 ) -> None:
@@ -165,7 +185,7 @@ def test_the_gradient_is_taken_at_noisy_weights(
     assert noise.std() == pytest.approx(0.1, rel=0.2)
     assert abs(noise.mean()) < 0.03
     constants = [v.value for v in step.model.non_trainable_variables]
-    (_, _, bits), (gradient,), _ = step.gradients(at, constants, *batches[0][:4])
+    (_, _, bits), (gradient,), _ = step.gradients(at, constants, 1.0, *batches[0][:4])
     expected = before - gradient.numpy() / float(bits)
     step(*batches[0][:4])
     np.testing.assert_allclose(weights(step), expected, rtol=1e-4, atol=1e-6)
@@ -239,6 +259,8 @@ def test_a_second_run_trains_like_in_a_process_of_its_own(
         clip_factor=config.trainer.clip_factor,
         average=config.trainer.average,
         weight_noise=config.trainer.weight_noise,
+        state_clip_growth=config.trainer.state_clip_growth,
+        steps=config.trainer.steps,
         seed=2,
     )
     for variable, expected in zip(trained(second), trained(alone), strict=True):
@@ -291,7 +313,7 @@ def test_a_step_never_leaves_the_device(
     arrays = [tf.constant(array) for array in batches[0][:4]]
     loops = {"gradients": 3, "update": 0}
     arguments = {
-        "gradients": (at, constants, *arrays),
+        "gradients": (at, constants, tf.constant(1.0), *arrays),
         "update": (at, tf.constant(1.0)),
     }
     for name, count in loops.items():
