@@ -24,6 +24,8 @@ Sizes = Mapping[str, IntArray]
 
 LENGTHS = ("batch", "sequence")
 SMALLEST_PROBABILITY = 1e-7
+# Share of bits in which a lookalike differs from what it is like.
+FLIPPED = 1 / 16
 
 
 class Batch(NamedTuple):
@@ -308,22 +310,33 @@ class CopyTask(Task):
         has any of them. A vector of zeros looks like the blank input of the recall, and a machine
         must tell them apart in every place and in a row; one vector in 2^`bits` is too few to
         learn it from (docs/copy.md).
+    lookalikes: share of the vectors shown in training that are replaced by the sequence's first
+        one, with one bit in sixteen flipped; evaluation never has any of them. A
+        machine that finds the beginning by its content copies twenty vectors so, and not a
+        hundred, among which some resemble it (docs/copy.md).
 
-    Raises ValueError, besides what `Task` does, for a `blanks` outside of [0, 1).
+    Raises ValueError, besides what `Task` does, for shares outside of [0, 1).
     """
 
     bits: int
     blanks: float
+    lookalikes: float
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_share("blanks", self.blanks)
+        check_share("lookalikes", self.lookalikes)
 
     def draw_vectors(self, rng: Generator, shape: tuple[int, int], training: bool) -> FloatArray:
         """Random vectors (*shape, bits), float32."""
         vectors = random_bits(rng, (*shape, self.bits))
         if training and self.blanks:
             vectors *= (rng.random(shape) >= self.blanks)[..., None]
+        if training and self.lookalikes:
+            alike = np.abs(vectors[:, :1] - (rng.random(vectors.shape) < FLIPPED))
+            chosen = rng.random(shape) < self.lookalikes
+            chosen[:, 0] = False
+            vectors = np.where(chosen[..., None], alike, vectors).astype(np.float32)
         return vectors
 
 

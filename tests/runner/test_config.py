@@ -95,7 +95,7 @@ def test_the_presets_of_the_paper_have_its_settings(task: str, composed: Compose
     for config in (dense, lstm, alone):
         own = dict(composed(f"task={task}").task)
         items = 20 if task == "priority_sort" else 2
-        papers = {"blanks": 0.0, "uncounted": 0.0, "min_items": items}
+        papers = {"blanks": 0.0, "lookalikes": 0.0, "uncounted": 0.0, "min_items": items}
         assert config.task == own | {key: papers[key] for key in papers.keys() & own.keys()}
         assert (config.ntm.n_width, config.ntm.m_depth) == (128, 20)
         aids = ("gate_offset", "sharpness_offset", "row_codes", "state_noise")

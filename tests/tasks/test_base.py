@@ -16,6 +16,7 @@ SIZES: dict[str, Any] = {
     "name": "copy",
     "bits": 2,
     "blanks": 0.0,
+    "lookalikes": 0.0,
     "min_length": 2,
     "max_length": 5,
     "lengths": "sequence",

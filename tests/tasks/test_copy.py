@@ -11,9 +11,11 @@ from tests.tasks.timeline import Step, assert_time_line
 BITS = 3
 
 
-def make(lengths: str = "sequence", blanks: float = 0.0, min_length: int = 1) -> Copy:
+def make(
+    lengths: str = "sequence", blanks: float = 0.0, lookalikes: float = 0.0, min_length: int = 1
+) -> Copy:
     sizes = {"bits": BITS, "min_length": min_length, "max_length": 6}
-    return Copy(name="copy", blanks=blanks, lengths=lengths, **sizes)
+    return Copy(name="copy", blanks=blanks, lookalikes=lookalikes, lengths=lengths, **sizes)
 
 
 def construct(vectors: np.ndarray) -> list[Step]:
@@ -69,15 +71,33 @@ def test_vectors_are_replaced_by_zeros_in_training_alone() -> None:
         assert_as_constructed(batch, np.full(20, 6))
 
 
-@pytest.mark.parametrize("blanks", [-0.1, 1.0])
-def test_a_share_of_zeros_out_of_range_is_refused(blanks: float) -> None:
-    with pytest.raises(ValueError, match=f"task.blanks={blanks} must be a share from 0"):
-        make(blanks=blanks)
+def test_vectors_are_like_the_first_in_training_alone() -> None:
+    """A vector is like the first in k bits by chance, or by design where it is replaced."""
+    task = make("batch", lookalikes=0.25, min_length=6)
+    trained = task.training_sample(np.random.default_rng(4), 4000)
+    evaluated = task.sample(np.random.default_rng(4), 4000)
+    flipped = 1 / 16
+    for batch, share in ((trained, 0.25), (evaluated, 0.0)):
+        vectors = batch.inputs[:, 1:7, :BITS]
+        same = (vectors[:, 1:] == vectors[:, :1]).all(axis=2).mean(0)
+        expected = share * (1 - flipped) ** BITS + (1 - share) / 2**BITS
+        np.testing.assert_allclose(same, expected, atol=0.035)
+        differing = (vectors[:, 1:] != vectors[:, :1]).mean((0, 2))
+        np.testing.assert_allclose(differing, share * flipped + (1 - share) / 2, atol=0.03)
+        np.testing.assert_allclose(vectors[:, 0].mean(0), 0.5, atol=0.04)
+        assert_as_constructed(batch, np.full(20, 6))
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0])
+@pytest.mark.parametrize("name", ["blanks", "lookalikes"])
+def test_a_share_out_of_range_is_refused(name: str, share: float) -> None:
+    with pytest.raises(ValueError, match=f"task.{name}={share} must be a share from 0"):
+        make(**{name: share})
 
 
 def test_the_default_size_has_the_seeds_channels() -> None:
     sizes = {"bits": 8, "min_length": 1, "max_length": 20}
-    task = Copy(name="copy", blanks=0.0, lengths="batch", **sizes)
+    task = Copy(name="copy", blanks=0.0, lookalikes=0.0, lengths="batch", **sizes)
     assert (task.input_dim, task.output_dim, task.max_steps) == (10, 8, 42)
 
 

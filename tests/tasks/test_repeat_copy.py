@@ -18,6 +18,7 @@ def make(**changes: Any) -> RepeatCopy:
         "name": "repeat_copy",
         "bits": BITS,
         "blanks": 0.0,
+        "lookalikes": 0.0,
         "min_length": 1,
         "max_length": 4,
         "min_repeats": 2,
