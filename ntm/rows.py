@@ -27,7 +27,7 @@ def total(values):
         def gradient(*args, upstream=None):
             return spread(args[0] if upstream is None else upstream, values.shape[-1])
 
-        return row_sum(values), gradient
+        return _sum(values), gradient
 
     return summed(values)
 
@@ -53,8 +53,7 @@ def spread(values, rows):
     return repeated(values)
 
 
-def row_sum(values):
-    """As `total`, with whatever gradient the backend gives it."""
+def _sum(values):
     rows = values.shape[-1]
     lanes = max(LANES, rows // LONGEST_REDUCTION)
     if rows % lanes:

@@ -100,6 +100,7 @@ def test_the_presets_of_the_paper_have_its_settings(task: str, composed: Compose
         assert (config.ntm.n_width, config.ntm.m_depth) == (128, 20)
         aids = ("gate_offset", "sharpness_offset", "row_codes", "state_noise")
         assert [config.ntm[aid] for aid in aids] == [0, 0, 0, 0]
+        assert config.ntm.state_clip_norm is None
         assert config.trainer.curriculum is None
         assert config.trainer.restarts == 0
         optimizer = {key: config.optimizer[key] for key in ("name", "rho", "momentum", "epsilon")}
