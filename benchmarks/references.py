@@ -86,7 +86,8 @@ def _moving_weights(trainer: common.Trainer) -> list[np.ndarray]:
 def _our_gradients(trainer: common.Trainer, batch: Any) -> tuple[float, list[np.ndarray]]:
     step = trainer.step
     constants = [v.value for v in step.model.non_trainable_variables]
-    (loss, _, bits), (gradient,), _ = step.gradients(step.weights.value, constants, *batch)
+    weights = step.weights.value
+    (loss, _, bits), (gradient,), _ = step.gradients(weights, constants, step.growth(0), *batch)
     return float(loss / bits), [np.asarray(g / bits) for g in step.separate(gradient)]
 
 

@@ -216,7 +216,7 @@ class TrainingStep:
         constants = [tf.identity(v.value) for v in self.model.non_trainable_variables]
         updates = self.optimizer.iterations.value
         at = self.noisy(self.weights.value, updates)
-        factor = tf.exp(self.loosening * tf.cast(updates, tf.float32))
+        factor = self.growth(updates)
         sums, (gradient,), constants = _in_shards(
             lambda *shard: self.gradients(at, constants, factor, *shard),
             (inputs, targets, weights, mask),
@@ -228,6 +228,10 @@ class TrainingStep:
             variable.assign(value)
         sequences = tf.cast(tf.shape(inputs)[0], tf.float32)
         return StepResult(loss / sequences / tf.math.log(2.0), errors / sequences, norm, skipped)
+
+    def growth(self, updates: Any) -> tf.Tensor:
+        """By how much the bounds on the gradients of states have grown after so many updates."""
+        return tf.exp(self.loosening * tf.cast(updates, tf.float32))
 
     def noisy(self, weights: Any, updates: Any) -> Any:
         """The weights at which the gradient is taken after so many updates, for all shards."""

@@ -289,9 +289,10 @@ class Training:
             self.progress.began,
         )
         # Of the step `number` (from 1), where its gradient was taken.
-        weights = step.noisy(step.weights.value, number - self.progress.began - 1)
+        updates = number - self.progress.began - 1
+        weights = step.noisy(step.weights.value, updates)
         constants = [v.value for v in step.model.non_trainable_variables]
-        _, (gradient,), _ = step.gradients(weights, constants, *batch[:4])
+        _, (gradient,), _ = step.gradients(weights, constants, step.growth(updates), *batch[:4])
         for variable, part in zip(variables, step.separate(gradient), strict=True):
             if not np.isfinite(part.numpy()).all():
                 return f"the gradient of {variable.path}"
