@@ -58,7 +58,8 @@ def test_two_steps_by_hand() -> None:
         plain, second, inputs[:, 1], later[1:], weights
     )
     bounded = [shortened(gradient) for gradient in by_states]
-    assert any(np.abs(one - other).max() > 1e-3 for one, other in zip(bounded, by_states, strict=True))
+    both = zip(bounded, by_states, strict=True)
+    assert any(np.abs(one - other).max() > 1e-3 for one, other in both)
     by_input_1, _, by_weights_1 = pulled_back(
         plain, [upstream[:, 0], *bounded], inputs[:, 0], states, weights
     )
