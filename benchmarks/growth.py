@@ -13,7 +13,7 @@ from typing import Any
 
 import _common as common
 
-ROUNDS = 5
+ROUNDS = 3
 # Vectors to copy: with both flags, 2 L + 2 time steps.
 ROWS, LENGTHS, BATCHES = (128, 256, 512, 1024), (10, 20, 40, 80), (8, 16, 32, 64, 128, 256)
 
