@@ -9,7 +9,7 @@ import contextlib
 
 import _common as common
 
-ROUNDS, STEPS_A_ROUND = 5, 30
+ROUNDS, STEPS_A_ROUND = 5, 20
 CONTROLLERS = ("lstm", "double_dense")
 BATCH = 16
 BOUNDS = ("10", "null")

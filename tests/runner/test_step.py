@@ -357,3 +357,11 @@ def test_predictions_take_other_weights(
 )
 def test_shards_divide_the_batch(batch: int, most: int, shards: int) -> None:
     assert usable_shards(batch, most) == shards
+
+
+@pytest.mark.parametrize(("batch", "shards"), [(16, 2), (128, 2), (256, 4), (129, 3), (512, 8)])
+def test_shards_fit_into_the_cache(
+    batch: int, shards: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.cores.share", lambda: 2)
+    assert usable_shards(batch, None) == shards
