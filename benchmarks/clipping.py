@@ -1,6 +1,8 @@
 """A training step with bounds on the gradients of states against one without.
 
-python benchmarks/clipping.py
+Both learn to copy, at the batch of its recipe.
+
+    python benchmarks/clipping.py
 """
 
 from __future__ import annotations

@@ -144,8 +144,8 @@ def test_a_gradient_within_its_bound_does_not_fade(
 def test_the_bound_on_gradients_of_states_grows(
     composed: Compose, task: Task, batches: list[Batch]
 ) -> None:
-    """By the square root of the factor in the first of two steps, in one compilation."""
-    bounds = [1e-4, 1e-3]
+    """By the square root of the factor in each of two steps, in one compilation."""
+    bounds = [1e-4, 1e-3, 1e-2]
     first, *others = (composed(*TINY, f"ntm.state_clip_norm={bound}") for bound in bounds)
     step = made(first, task, state_clip_growth=100.0, steps=2)
     found = []
@@ -157,7 +157,7 @@ def test_the_bound_on_gradients_of_states_grows(
             each(*batch[:4])
         np.testing.assert_allclose(weights(step), weights(fixed), rtol=1e-5, atol=1e-7)
         found.append(weights(step) - before)
-    assert np.linalg.norm(found[1] - found[0]) > 1e-4
+    assert np.linalg.norm(found[2] - found[0]) > 1e-3
     assert step.gradients.experimental_get_tracing_count() == 1
 
 
