@@ -87,9 +87,7 @@ def _moving_weights(trainer: common.Trainer) -> list[np.ndarray]:
 
 def _our_gradients(trainer: common.Trainer, batch: Any) -> tuple[float, list[np.ndarray]]:
     step = trainer.step
-    constants = [v.value for v in step.model.non_trainable_variables]
-    weights = step.weights.value
-    (loss, _, bits), (gradient,), _ = step.gradients(weights, constants, step.growth(0), *batch)
+    (loss, _, bits), gradient = step.gradient(batch, step.weights.value, 0)
     return float(loss / bits), [np.asarray(g / bits) for g in step.separate(gradient)]
 
 
@@ -103,7 +101,7 @@ def _check_same(name: str, found: Any, expected: Any) -> None:
 
 
 def _jax(weights: list[np.ndarray], batch: Any) -> tuple[Any, Callable[[], Any]]:
-    arrays = [jax.numpy.asarray(array) for array in batch]
+    arrays = [jax.numpy.asarray(array) for array in batch[:4]]
     state = _jax_machine.new_state(weights)
 
     def run() -> float:

@@ -15,7 +15,7 @@ from ntm import addressing, heads
 from ntm.clipping import clip_gradient
 from ntm.controller import Controller
 from ntm.memory import read, write
-from ntm.noise import normal
+from ntm.noise import drift, normal
 
 # Not nothing: a feed-forward controller that reads zeros from an empty row and sees a vector of
 # zeros could not tell it from recall (docs/copy.md).
@@ -94,6 +94,11 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             at each step of training: on the cell state of an LSTM, on the state of other cells.
             What the controller keeps in mind through it, it can keep longer than it was trained to.
             Drawn by `NeuralTuringMachine`; in another recurrent layer there is none.
+        state_drift: standard deviation of what is added beside it, the same at every step of a
+            sequence, other numbers for each state and sequence. A state that adds up goes further
+            than it ever would, so nothing else may depend on where it is: a machine that counts
+            its repeats then copies beyond the last one that it was trained to count. For all
+            sequences, or as `ntm.noise.drifting` says.
         state_clip_norm: None, or the largest Euclidean norm that, in training, the gradient of the
             loss with respect to each of a sequence's states at a step may have. A gradient that
             explodes on its way back through time ends there, for that sequence and state alone;
@@ -133,6 +138,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         row_codes=0.0,
         dropout=0.0,
         state_noise=0.0,
+        state_drift=0.0,
         state_clip_norm=None,
         seed=None,
         **kwargs,
@@ -140,8 +146,9 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         _check_sizes(units, n_width, m_depth, shift_range, read_heads, write_heads)
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be a share from 0 to below 1, not {dropout!r}")
-        if isinstance(state_noise, bool) or not 0 <= state_noise < math.inf:
-            raise ValueError(f"state_noise must be a number of at least 0, not {state_noise!r}")
+        for name, value in {"state_noise": state_noise, "state_drift": state_drift}.items():
+            if isinstance(value, bool) or not 0 <= value < math.inf:
+                raise ValueError(f"{name} must be a number of at least 0, not {value!r}")
         _check_clip_norm(state_clip_norm)
         offsets = {
             "gate_offset": gate_offset,
@@ -166,9 +173,10 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         self.dropout = dropout
         self.recurrent_dropout = 0.0
         self.state_noise = state_noise
+        self.state_drift = state_drift
         self.state_clip_norm = state_clip_norm
         self.seed = seed
-        if dropout or state_noise:
+        if dropout or self.has_noise:
             self.seed_generator = keras.random.SeedGenerator(seed)
         output_dim = units + sum(
             heads.instruction_sizes(m_depth, shift_range, read_heads, write_heads)
@@ -186,6 +194,11 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             self.projection = keras.layers.Dense(
                 units, use_bias=False, name="read_to_output", dtype=self.dtype_policy
             )
+
+    @property
+    def has_noise(self):
+        """Whether `with_noise` has something to add in training."""
+        return bool(self.state_noise or self.state_drift)
 
     @property
     def controller_model(self):
@@ -299,10 +312,12 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         Drawn for all steps at once, a third of the cost of one by one, and the same in the
         backward pass, which computes steps again.
         """
-        shape = (*ops.shape(sequences)[:2], sum(self.controller.noise_sizes))
-        noise = normal(shape, self.seed_generator, self.compute_dtype)
-        sequences = ops.cast(sequences, self.compute_dtype)
-        return ops.concatenate([sequences, self.state_noise * noise], axis=-1)
+        (batch, steps), size = ops.shape(sequences)[:2], sum(self.controller.noise_sizes)
+        seed, dtype = self.seed_generator, self.compute_dtype
+        noise = self.state_noise * normal((batch, steps, size), seed, dtype)
+        if self.state_drift:
+            noise = noise + self.state_drift * drift(batch, size, seed, dtype)
+        return ops.concatenate([ops.cast(sequences, dtype), noise], axis=-1)
 
     def get_initial_state(self, batch_size=None):
         """`first_memory`, read vectors a small constant, weightings on row 0, the rest zero."""
@@ -397,6 +412,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             "row_codes": self.row_codes,
             "dropout": self.dropout,
             "state_noise": self.state_noise,
+            "state_drift": self.state_drift,
             "state_clip_norm": self.state_clip_norm,
             "seed": self.seed,
         }

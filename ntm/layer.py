@@ -23,6 +23,7 @@ CELL_ARGUMENTS = (
     "row_codes",
     "dropout",
     "state_noise",
+    "state_drift",
     "state_clip_norm",
     "seed",
 )
@@ -69,6 +70,7 @@ class NeuralTuringMachine(keras.layers.RNN):
         row_codes=0.0,
         dropout=0.0,
         state_noise=0.0,
+        state_drift=0.0,
         state_clip_norm=None,
         seed=None,
         gradient_checkpointing=None,
@@ -90,6 +92,7 @@ class NeuralTuringMachine(keras.layers.RNN):
             row_codes=row_codes,
             dropout=dropout,
             state_noise=state_noise,
+            state_drift=state_drift,
             state_clip_norm=state_clip_norm,
             seed=seed,
             name="ntm_cell",
@@ -106,7 +109,7 @@ class NeuralTuringMachine(keras.layers.RNN):
             "go_backwards": self.go_backwards,
             "zero_output_for_mask": self.zero_output_for_mask,
         }
-        if training and self.state_noise:
+        if training and self.cell.has_noise:
             sequences = self.cell.with_noise(sequences)
         if keras.backend.backend() != "tensorflow" or self.unroll:
             arguments["unroll"] = self.unroll

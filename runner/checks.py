@@ -65,7 +65,11 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
         lambda value: 0 < value < math.inf,
         "larger than 0",
     ),
-    (("ntm.state_noise", "trainer.restarts"), lambda value: 0 <= value < math.inf, "at least 0"),
+    (
+        ("ntm.state_noise", "ntm.state_drift", "trainer.restarts"),
+        lambda value: 0 <= value < math.inf,
+        "at least 0",
+    ),
     (
         ("ntm.gate_offset", "ntm.sharpness_offset", "ntm.row_codes"),
         math.isfinite,

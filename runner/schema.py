@@ -33,6 +33,7 @@ class Ntm:
     sharpness_offset: float
     row_codes: float
     state_noise: float
+    state_drift: float
     state_clip_norm: float | None
     gradient_checkpointing: int | None
 

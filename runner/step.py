@@ -20,8 +20,10 @@ import numpy as np
 import tensorflow as tf
 
 from ntm.clipping import loosened
+from ntm.noise import drifting
 from runner import cores
 from runner.build import logits_model, optimizer_from
+from tasks import Batch
 
 # How many steps the running mean of gradient norms remembers.
 NORM_MEMORY = 100
@@ -42,8 +44,9 @@ _probabilities: dict[str, _Probabilities] = {}
 class StepResult(NamedTuple):
     """What one training step says of its batch, scalars on the device.
 
-    loss_bits: cross-entropy in bits a sequence. bit_errors: wrong bits a sequence. Both are of
-    the weights at which the gradient is taken, noise included. gradient_norm: global norm before
+    loss_bits: cross-entropy in bits a sequence, each as much as it counts. bit_errors: wrong bits a
+    sequence. Both are of the weights at which the gradient is taken, noise included.
+    gradient_norm: global norm before
     clipping. skipped: 1 if the update was not made.
     """
 
@@ -56,7 +59,8 @@ class StepResult(NamedTuple):
 class TrainingStep:
     """Gradient, clipping and update of one batch.
 
-    The loss is the cross-entropy of a target bit, averaged over the bits that count in the batch.
+    The loss is the cross-entropy of a target bit, averaged over the bits that count in the batch,
+    each as much as it counts.
     All trainable weights are one vector here, in the order of `model.trainable_variables`: a
     compiled call costs some 10 microseconds an array, more than such a small model's arithmetic.
 
@@ -178,18 +182,19 @@ class TrainingStep:
         seed = tf.stack([self.seed, 0])
         self.noise.assign(self.weight_noise * tf.random.stateless_normal(self.noise.shape, seed))
 
-    def on_device(self, batch: Sequence[Any]) -> tuple[tf.Tensor, ...]:
-        """What `__call__` takes of a `tasks.Batch`, as tensors; from any thread."""
-        return tuple(tf.convert_to_tensor(array) for array in batch[:4])
+    def on_device(self, batch: Batch) -> tuple[tf.Tensor, ...]:
+        """All that a step needs of a batch, as tensors; from any thread."""
+        drift = np.ones(len(batch.mask), np.float32) if batch.drift is None else batch.drift
+        return tuple(tf.convert_to_tensor(array) for array in (*batch[:4], drift))
 
-    def __call__(self, inputs: Any, targets: Any, weights: Any, mask: Any) -> StepResult:
-        """Train on one batch: (B, T, input_dim), twice (B, T, output_dim), and (B, T) bool."""
-        batch = self.on_device((inputs, targets, weights, mask))
+    def __call__(self, batch: Batch | tuple[tf.Tensor, ...]) -> StepResult:
+        """Train on one batch, or on what `on_device` has made of one."""
+        arrays = self.on_device(batch) if isinstance(batch, Batch) else batch
         # Looking the function up by itself takes TensorFlow 0.13 ms a call.
-        shapes = tuple(array.shape for array in batch)
+        shapes = tuple(array.shape for array in arrays)
         if shapes not in self._runs:
-            self._runs[shapes] = self.run.get_concrete_function(*batch)
-        return self._runs[shapes](*batch)
+            self._runs[shapes] = self.run.get_concrete_function(*arrays)
+        return self._runs[shapes](*arrays)
 
     @property
     def variables(self) -> list[Any]:
@@ -215,14 +220,14 @@ class TrainingStep:
         parts = tf.split(vector, [math.prod(shape) for shape in self.shapes])
         return [tf.reshape(part, shape) for part, shape in zip(parts, self.shapes, strict=True)]
 
-    def _run(self, inputs: Any, targets: Any, weights: Any, mask: Any) -> StepResult:
+    def _run(self, inputs: Any, targets: Any, weights: Any, mask: Any, drift: Any) -> StepResult:
         constants = [tf.identity(v.value) for v in self.model.non_trainable_variables]
         updates = self.optimizer.iterations.value
         at = self.noisy(self.weights.value, updates)
         factor = self.growth(updates)
         sums, (gradient,), constants = _in_shards(
             lambda *shard: self.gradients(at, constants, factor, *shard),
-            (inputs, targets, weights, mask),
+            (inputs, targets, weights, mask, drift),
             self.shards,
         )
         loss, errors, bits = sums
@@ -231,6 +236,16 @@ class TrainingStep:
             variable.assign(value)
         sequences = tf.cast(tf.shape(inputs)[0], tf.float32)
         return StepResult(loss / sequences / tf.math.log(2.0), errors / sequences, norm, skipped)
+
+    def gradient(self, batch: Batch, at: Any, updates: int) -> tuple[Any, tf.Tensor]:
+        """What `_gradients` gives for a whole batch after so many updates: sums and the gradient.
+
+        at: the vector of weights where it is taken.
+        """
+        constants = [v.value for v in self.model.non_trainable_variables]
+        factor, arrays = self.growth(updates), self.on_device(batch)
+        sums, (gradient,), _ = self.gradients(at, constants, factor, *arrays)
+        return sums, gradient
 
     def growth(self, updates: Any) -> tf.Tensor:
         """By how much the bounds on the gradients of states have grown after so many updates."""
@@ -256,14 +271,15 @@ class TrainingStep:
         targets: Any,
         weights: Any,
         mask: Any,
+        drift: Any,
     ) -> tuple[Any, ...]:
-        """Sums over a shard of loss (nats), wrong bits and bits; `[gradient]`; the rest.
+        """Sums over a shard of loss (nats), wrong bits and weights; `[gradient]`; the rest.
 
         at: the vector of weights at which the gradient of the loss is taken. factor: of the bounds
         on the gradients of states.
         """
         trainable = self.separate(at)
-        with loosened(factor):
+        with loosened(factor), drifting(drift):
             with tf.GradientTape() as tape:
                 tape.watch(trainable)
                 logits, constants = self.model.stateless_call(
@@ -273,8 +289,8 @@ class TrainingStep:
                 costs = tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=logits)
                 loss = tf.reduce_sum(costs * weights)
             gradient = tape.gradient(loss, trainable)
-        wrong = tf.cast((logits > 0) != (targets > 0.5), tf.float32)
-        sums = (loss, tf.reduce_sum(wrong * weights), tf.reduce_sum(weights))
+        wrong = tf.cast(((logits > 0) != (targets > 0.5)) & (weights > 0), tf.float32)
+        sums = (loss, tf.reduce_sum(wrong), tf.reduce_sum(weights))
         return sums, [_vector(gradient)], constants
 
     def _update(self, gradient: Any, bits: Any) -> tuple[Any, Any]:

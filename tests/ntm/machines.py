@@ -119,7 +119,8 @@ def random_machine(kind: str, **options: Any) -> NeuralTuringMachine:
             keras.layers.LSTM(6, return_sequences=True, dropout=0.3, recurrent_dropout=0.2, seed=1),
             keras.layers.Dropout(0.4, seed=2),
         ]
-        arguments: dict[str, Any] = {"dropout": 0.3, "state_noise": 0.2, "seed": 3}
+        arguments: dict[str, Any] = {"dropout": 0.3, "seed": 3}
+        arguments |= {"state_noise": 0.2, "state_drift": 0.1}
     else:
         parts, arguments = (
             [keras.layers.Dense(6, use_bias=False), keras.layers.BatchNormalization()],

@@ -10,6 +10,7 @@ import pytest
 from keras import layers
 
 from ntm import NeuralTuringMachine
+from ntm.noise import drifting
 from tests.ntm.backend import assert_same, layer_gradients, numpy
 from tests.ntm.machines import (
     BATCH,
@@ -136,10 +137,31 @@ def test_noise_is_on_the_last_state_of_each_cell_in_training(
         assert abs(np.corrcoef(noise[:-1].ravel(), noise[1:].ravel())[0, 1]) < 0.1
 
 
+def test_drift_is_the_same_at_every_step_of_a_sequence() -> None:
+    """A cell that adds up what it is given: after T steps it has drifted T times as far."""
+    cell = layers.SimpleRNNCell(OUTPUT_DIM, activation="linear")
+    layer = built(cell, state_drift=0.5, seed=1, return_state=True, read_to_output=False)
+    inputs, _, bias = layer.get_weights()
+    layer.set_weights([0 * inputs, np.eye(OUTPUT_DIM), 0 * bias])
+    silence = np.zeros((400, 4, INPUTS), "float32")
+    one, four = (numpy(layer(silence[:, :steps], training=True)[-1]) for steps in (1, 4))
+    assert one.std() == pytest.approx(0.5, rel=0.05)
+    assert four.std() == pytest.approx(4 * 0.5, rel=0.05)
+    assert abs(np.corrcoef(one[:-1].ravel(), one[1:].ravel())[0, 1]) < 0.1
+    np.testing.assert_array_equal(numpy(layer(silence, training=False)[-1]), 0)
+    factors = np.repeat([0.0, 2.0], 200)
+    with drifting(factors):
+        chosen = numpy(layer(silence, training=True)[-1])
+    np.testing.assert_array_equal(chosen[:200], 0)
+    assert chosen[200:].std() == pytest.approx(2 * 4 * 0.5, rel=0.1)
+
+
 @pytest.mark.parametrize("noise", [-0.1, float("nan"), float("inf"), True])
 def test_noise_that_makes_no_sense_is_refused(noise: float) -> None:
     with pytest.raises(ValueError, match="state_noise must be a number of at least 0"):
         NeuralTuringMachine(UNITS, state_noise=noise)
+    with pytest.raises(ValueError, match="state_drift must be a number of at least 0"):
+        NeuralTuringMachine(UNITS, state_drift=noise)
 
 
 def test_moving_averages_follow_the_equation() -> None:
