@@ -25,10 +25,11 @@ sys.path.insert(0, str(ROOT))
 # The size of the published comparisons: batch 32, 20 steps, N 128, M 20, an LSTM of 100. Nine
 # vectors to copy, with both flags, take 20 steps.
 BATCH = 32
-TWENTY_STEPS = ("task.min_length=9", "task.max_length=9")
+ROWS, COLUMNS, SHIFTS = 128, 20, 3
+MEMORY = f"ntm.n_width={ROWS}"
+TWENTY_STEPS = ("task.min_length=9", "task.max_length=9", MEMORY)
 
 # Constants of the machine (ntm/), for the ones written by hand.
-ROWS, COLUMNS, SHIFTS = 128, 20, 3
 SHORTEST, BOUND, GATE_OFFSET, FLOOR, INITIAL = 0.5, 20.0, 4.0, 1e-12, 0.1
 
 

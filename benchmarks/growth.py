@@ -21,7 +21,7 @@ ROWS, LENGTHS, BATCHES = (128, 256, 512, 1024), (10, 20, 40, 80), (8, 16, 32, 64
 def main() -> None:
     common.head(__doc__.splitlines()[0])
     print(f"median of {ROUNDS} rounds")
-    grow("N", ROWS, [(f"ntm.n_width={rows}", *_sizes()) for rows in ROWS])
+    grow("N", ROWS, [(*_sizes(), f"ntm.n_width={rows}") for rows in ROWS])
     grow("length", LENGTHS, [_sizes(length=length) for length in LENGTHS])
     grow("batch", BATCHES, [_sizes(batch=batch) for batch in BATCHES], divide=True)
 
@@ -52,7 +52,7 @@ def grow(
 
 def _sizes(batch: int = common.BATCH, length: int = 9) -> tuple[str, ...]:
     lengths = f"task.min_length={length}", f"task.max_length={length}"
-    return f"trainer.batch_size={batch}", *lengths
+    return f"trainer.batch_size={batch}", common.MEMORY, *lengths
 
 
 if __name__ == "__main__":

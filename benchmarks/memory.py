@@ -64,6 +64,7 @@ def train(length: int, segment: int | None) -> Iterator[tuple[float, float]]:
     """Seconds of a training step and the peak so far in MB, again and again."""
     trainer = common.Trainer(
         f"trainer.batch_size={BATCH}",
+        common.MEMORY,
         f"task.min_length={length}",
         f"task.max_length={length}",
         f"ntm.gradient_checkpointing={'null' if segment is None else segment}",

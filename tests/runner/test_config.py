@@ -154,7 +154,7 @@ def test_a_recipe_sets_no_value_of_the_controller_it_chooses() -> None:
             "ntm.gradient_checkpointing=0",
             "ntm.gradient_checkpointing=0 must be at least 1",
         ),
-        ("ntm.shift_range=129", "ntm.shift_range=129 is larger than ntm.n_width=128"),
+        ("ntm.shift_range=257", "ntm.shift_range=257 is larger than ntm.n_width=256"),
         ("ntm.m_depth=0", "ntm.m_depth=0 must be at least 1"),
         ("ntm.n_width=0", "ntm.n_width=0 must be at least 1"),
         ("task.min_length=30", "task.min_length=30 is larger than task.max_length=20"),
