@@ -80,6 +80,8 @@ class TrainingStep:
             gradient (Graves 2011, "Practical Variational Inference for Neural Networks"), None
             for none. Each step takes another part of one table of normal numbers, as Salimans et
             al. (2017, arXiv 1703.03864) do: to draw them anew takes longer than the update.
+        ease_in: updates in which the drift of states and weights of bits above 1 grow from nothing,
+            None for all of it from the start. They put off what has to be learned first.
         state_clip_growth: by how much `state_clip_norm` of the model's layers has grown, step by
             step by the same factor, after `steps` updates. A tight bound keeps a machine that has
             learned nothing yet from losing itself, and one that has from learning more.
@@ -98,6 +100,7 @@ class TrainingStep:
         average: float | None = None,
         fade: bool = False,
         weight_noise: float | None = None,
+        ease_in: int | None = None,
         state_clip_growth: float = 1.0,
         steps: int = 1,
         seed: int = 0,
@@ -109,6 +112,7 @@ class TrainingStep:
         self.average = average
         self.fade = fade
         self.weight_noise = weight_noise
+        self.ease_in = ease_in
         self.loosening = math.log(state_clip_growth) / steps
         self.seed = tf.Variable(seed, trainable=False, dtype=tf.int64, name="seed_of_noise")
         self.shards = usable_shards(batch_size, shards)
@@ -146,6 +150,7 @@ class TrainingStep:
             "average": trainer.average,
             "fade": trainer.fade,
             "weight_noise": trainer.weight_noise,
+            "ease_in": trainer.ease_in,
             "state_clip_growth": trainer.state_clip_growth,
             "steps": trainer.steps,
         }
@@ -225,6 +230,7 @@ class TrainingStep:
         updates = self.optimizer.iterations.value
         at = self.noisy(self.weights.value, updates)
         factor = self.growth(updates)
+        weights, drift = self.eased(weights, drift, updates)
         sums, (gradient,), constants = _in_shards(
             lambda *shard: self.gradients(at, constants, factor, *shard),
             (inputs, targets, weights, mask, drift),
@@ -243,9 +249,19 @@ class TrainingStep:
         at: the vector of weights where it is taken.
         """
         constants = [v.value for v in self.model.non_trainable_variables]
-        factor, arrays = self.growth(updates), self.on_device(batch)
-        sums, (gradient,), _ = self.gradients(at, constants, factor, *arrays)
+        inputs, targets, weights, mask, drift = self.on_device(batch)
+        weights, drift = self.eased(weights, drift, updates)
+        arrays = inputs, targets, weights, mask, drift
+        sums, (gradient,), _ = self.gradients(at, constants, self.growth(updates), *arrays)
         return sums, gradient
+
+    def eased(self, weights: Any, drift: Any, updates: Any) -> tuple[Any, Any]:
+        """Weights of bits and drifts of sequences, as far as they count after so many updates."""
+        if self.ease_in is None:
+            return weights, drift
+        share = tf.minimum(1.0, tf.cast(updates, tf.float32) / self.ease_in)
+        extra = tf.maximum(weights - 1.0, 0.0)
+        return weights - (1.0 - share) * extra, share * drift
 
     def growth(self, updates: Any) -> tf.Tensor:
         """By how much the bounds on the gradients of states have grown after so many updates."""
