@@ -80,8 +80,8 @@ class TrainingStep:
             gradient (Graves 2011, "Practical Variational Inference for Neural Networks"), None
             for none. Each step takes another part of one table of normal numbers, as Salimans et
             al. (2017, arXiv 1703.03864) do: to draw them anew takes longer than the update.
-        ease_in: updates in which the drift of states and weights of bits above 1 grow from nothing,
-            None for all of it from the start. They put off what has to be learned first.
+        ease_in: updates in which weights of bits above 1 grow from 1, None for all of it from the
+            start. They put off what has to be learned first.
         state_clip_growth: by how much `state_clip_norm` of the model's layers has grown, step by
             step by the same factor, after `steps` updates. A tight bound keeps a machine that has
             learned nothing yet from losing itself, and one that has from learning more.
@@ -230,7 +230,7 @@ class TrainingStep:
         updates = self.optimizer.iterations.value
         at = self.noisy(self.weights.value, updates)
         factor = self.growth(updates)
-        weights, drift = self.eased(weights, drift, updates)
+        weights = self.eased(weights, updates)
         sums, (gradient,), constants = _in_shards(
             lambda *shard: self.gradients(at, constants, factor, *shard),
             (inputs, targets, weights, mask, drift),
@@ -250,18 +250,16 @@ class TrainingStep:
         """
         constants = [v.value for v in self.model.non_trainable_variables]
         inputs, targets, weights, mask, drift = self.on_device(batch)
-        weights, drift = self.eased(weights, drift, updates)
-        arrays = inputs, targets, weights, mask, drift
+        arrays = inputs, targets, self.eased(weights, updates), mask, drift
         sums, (gradient,), _ = self.gradients(at, constants, self.growth(updates), *arrays)
         return sums, gradient
 
-    def eased(self, weights: Any, drift: Any, updates: Any) -> tuple[Any, Any]:
-        """Weights of bits and drifts of sequences, as far as they count after so many updates."""
+    def eased(self, weights: Any, updates: Any) -> Any:
+        """What each bit counts for after so many updates."""
         if self.ease_in is None:
-            return weights, drift
+            return weights
         share = tf.minimum(1.0, tf.cast(updates, tf.float32) / self.ease_in)
-        extra = tf.maximum(weights - 1.0, 0.0)
-        return weights - (1.0 - share) * extra, share * drift
+        return weights - (1.0 - share) * tf.maximum(weights - 1.0, 0.0)
 
     def growth(self, updates: Any) -> tf.Tensor:
         """By how much the bounds on the gradients of states have grown after so many updates."""
