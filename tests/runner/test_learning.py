@@ -37,8 +37,7 @@ MACHINE = (
             "length=2,repeats=3",
             (
                 *("task=repeat_copy", "task.bits=4", "task.max_length=2", "task.max_repeats=3"),
-                # So short a training has no time to learn the content without the count.
-                *("trainer.steps=1200", "ntm.state_drift=0", "task.marker_weight=1"),
+                "trainer.steps=1200",
             ),
             # Never an end marker would be one wrong bit; only the first copy right, eight.
             lambda scores: (
