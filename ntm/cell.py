@@ -96,9 +96,9 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             Drawn by `NeuralTuringMachine`; in another recurrent layer there is none.
         state_drift: standard deviation of what is added beside it, the same at every step of a
             sequence, other numbers for each state and sequence. A state that adds up goes further
-            than it ever would, so nothing else may depend on where it is: a machine that counts
-            its repeats then copies beyond the last one that it was trained to count. For all
-            sequences, or as `ntm.noise.drifting` says.
+            than it ever would, so nothing else can depend on where it is; what holds its value
+            against a push can be kept for longer than in training. For all sequences, or as
+            `ntm.noise.drifting` says.
         state_clip_norm: None, or the largest Euclidean norm that, in training, the gradient of the
             loss with respect to each of a sequence's states at a step may have. A gradient that
             explodes on its way back through time ends there, for that sequence and state alone;
