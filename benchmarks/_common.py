@@ -64,11 +64,11 @@ class Trainer:
         self.model = build.model_from(self.config, self.task)
         self.step = TrainingStep.from_config(self.config, self.model)
 
-    def batch(self, number: int = 1) -> Any:
-        """One batch to train on."""
+    def batch(self, number: int = 1) -> tuple[Any, ...]:
+        """One batch: inputs, targets, weights, mask."""
         from runner import data
 
-        return data.training_batch(self.task, self.config.seed, number, self.batch_size)
+        return data.training_batch(self.task, self.config.seed, number, self.batch_size)[:4]
 
     @contextmanager
     def prefetched(self) -> Iterator[Iterator[Any]]:
@@ -83,7 +83,7 @@ class Trainer:
 
     def train(self, batches: Iterator[Any], steps: int) -> list[float]:
         """Train for some steps, and read their losses when all are done, as a run does."""
-        results = [self.step(next(batches)) for _ in range(steps)]
+        results = [self.step(*next(batches)) for _ in range(steps)]
         return [float(result.loss_bits) for result in results]
 
 

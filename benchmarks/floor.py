@@ -76,7 +76,7 @@ def counted(trainer: common.Trainer) -> tuple[float, float, float]:
     # Scale, two softmaxes, interpolation, shifts, powers.
     addressing = heads * rows * (15 + 2 * shifts + 3 * TRANSCENDENTAL)
     activations = units * (5 * TRANSCENDENTAL + 5) + instructions * TRANSCENDENTAL
-    steps, batch = int(trainer.batch().mask.sum(axis=1).max()), trainer.batch_size
+    steps, batch = int(trainer.batch()[3].sum(axis=1).max()), trainer.batch_size
     state = rows * columns + heads * rows + reads * columns + 2 * units
     times = 3 * steps * batch
     return times * products, times * (memory + addressing + activations), 4 * steps * batch * state

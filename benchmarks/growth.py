@@ -34,7 +34,7 @@ def grow(
     batches = {key: trainer.batch() for key, trainer in trainers.items()}
 
     def run(key: str) -> Any:
-        return lambda: float(trainers[key].step(batches[key]).loss_bits)
+        return lambda: float(trainers[key].step(*batches[key]).loss_bits)
 
     steps = common.alternate({key: run(key) for key in trainers}, ROUNDS, warm_up=2)
     if divide:

@@ -72,7 +72,7 @@ def train(length: int, segment: int | None) -> Iterator[tuple[float, float]]:
     batch = trainer.batch()
     while True:
         start = time.perf_counter()
-        float(trainer.step(batch).loss_bits)
+        float(trainer.step(*batch).loss_bits)
         seconds = time.perf_counter() - start
         yield seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 

@@ -87,7 +87,9 @@ def _moving_weights(trainer: common.Trainer) -> list[np.ndarray]:
 
 def _our_gradients(trainer: common.Trainer, batch: Any) -> tuple[float, list[np.ndarray]]:
     step = trainer.step
-    (loss, _, bits), gradient = step.gradient(batch, step.weights.value, 0)
+    constants = [v.value for v in step.model.non_trainable_variables]
+    weights = step.weights.value
+    (loss, _, bits), (gradient,), _ = step.gradients(weights, constants, step.growth(0), *batch)
     return float(loss / bits), [np.asarray(g / bits) for g in step.separate(gradient)]
 
 
@@ -101,7 +103,7 @@ def _check_same(name: str, found: Any, expected: Any) -> None:
 
 
 def _jax(weights: list[np.ndarray], batch: Any) -> tuple[Any, Callable[[], Any]]:
-    arrays = [jax.numpy.asarray(array) for array in batch[:4]]
+    arrays = [jax.numpy.asarray(array) for array in batch]
     state = _jax_machine.new_state(weights)
 
     def run() -> float:

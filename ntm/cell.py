@@ -15,7 +15,7 @@ from ntm import addressing, heads
 from ntm.clipping import clip_gradient
 from ntm.controller import Controller
 from ntm.memory import read, write
-from ntm.noise import drift, normal
+from ntm.noise import normal
 
 # Not nothing: a feed-forward controller that reads zeros from an empty row and sees a vector of
 # zeros could not tell it from recall (docs/copy.md).
@@ -97,8 +97,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         state_drift: standard deviation of what is added beside it, the same at every step of a
             sequence, other numbers for each state and sequence. A state that adds up goes further
             than it ever would, so nothing else can depend on where it is; what holds its value
-            against a push can be kept for longer than in training. For all sequences, or as
-            `ntm.noise.drifting` says.
+            against a push can be kept for longer than in training.
         state_clip_norm: None, or the largest Euclidean norm that, in training, the gradient of the
             loss with respect to each of a sequence's states at a step may have. A gradient that
             explodes on its way back through time ends there, for that sequence and state alone;
@@ -316,7 +315,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         seed, dtype = self.seed_generator, self.compute_dtype
         noise = self.state_noise * normal((batch, steps, size), seed, dtype)
         if self.state_drift:
-            noise = noise + self.state_drift * drift(batch, size, seed, dtype)
+            noise = noise + self.state_drift * normal((batch, 1, size), seed, dtype)
         return ops.concatenate([ops.cast(sequences, dtype), noise], axis=-1)
 
     def get_initial_state(self, batch_size=None):

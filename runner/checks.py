@@ -42,7 +42,6 @@ AT_LEAST_ONE = (
     "trainer.checkpoint_every",
     "trainer.log_every",
     "trainer.curriculum",
-    "trainer.ease_in",
     "trainer.restart_at",
     "evaluate.sequences",
     "evaluate.batch_size",

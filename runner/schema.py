@@ -55,7 +55,6 @@ class Trainer:
     fade: bool
     weight_noise: float | None
     state_clip_growth: float
-    ease_in: int | None
     curriculum: int | None
     restarts: int
     restart_at: int | None

@@ -20,10 +20,8 @@ import numpy as np
 import tensorflow as tf
 
 from ntm.clipping import loosened
-from ntm.noise import drifting
 from runner import cores
 from runner.build import logits_model, optimizer_from
-from tasks import Batch
 
 # How many steps the running mean of gradient norms remembers.
 NORM_MEMORY = 100
@@ -44,9 +42,8 @@ _probabilities: dict[str, _Probabilities] = {}
 class StepResult(NamedTuple):
     """What one training step says of its batch, scalars on the device.
 
-    loss_bits: cross-entropy in bits a sequence, each as much as it counts. bit_errors: wrong bits a
-    sequence. Both are of the weights at which the gradient is taken, noise included.
-    gradient_norm: global norm before
+    loss_bits: cross-entropy in bits a sequence. bit_errors: wrong bits a sequence. Both are of
+    the weights at which the gradient is taken, noise included. gradient_norm: global norm before
     clipping. skipped: 1 if the update was not made.
     """
 
@@ -59,8 +56,7 @@ class StepResult(NamedTuple):
 class TrainingStep:
     """Gradient, clipping and update of one batch.
 
-    The loss is the cross-entropy of a target bit, averaged over the bits that count in the batch,
-    each as much as it counts.
+    The loss is the cross-entropy of a target bit, averaged over the bits that count in the batch.
     All trainable weights are one vector here, in the order of `model.trainable_variables`: a
     compiled call costs some 10 microseconds an array, more than such a small model's arithmetic.
 
@@ -80,8 +76,6 @@ class TrainingStep:
             gradient (Graves 2011, "Practical Variational Inference for Neural Networks"), None
             for none. Each step takes another part of one table of normal numbers, as Salimans et
             al. (2017, arXiv 1703.03864) do: to draw them anew takes longer than the update.
-        ease_in: updates in which weights of bits above 1 grow from 1, None for all of it from the
-            start. They put off what has to be learned first.
         state_clip_growth: by how much `state_clip_norm` of the model's layers has grown, step by
             step by the same factor, after `steps` updates. A tight bound keeps a machine that has
             learned nothing yet from losing itself, and one that has from learning more.
@@ -100,7 +94,6 @@ class TrainingStep:
         average: float | None = None,
         fade: bool = False,
         weight_noise: float | None = None,
-        ease_in: int | None = None,
         state_clip_growth: float = 1.0,
         steps: int = 1,
         seed: int = 0,
@@ -112,7 +105,6 @@ class TrainingStep:
         self.average = average
         self.fade = fade
         self.weight_noise = weight_noise
-        self.ease_in = ease_in
         self.loosening = math.log(state_clip_growth) / steps
         self.seed = tf.Variable(seed, trainable=False, dtype=tf.int64, name="seed_of_noise")
         self.shards = usable_shards(batch_size, shards)
@@ -150,7 +142,6 @@ class TrainingStep:
             "average": trainer.average,
             "fade": trainer.fade,
             "weight_noise": trainer.weight_noise,
-            "ease_in": trainer.ease_in,
             "state_clip_growth": trainer.state_clip_growth,
             "steps": trainer.steps,
         }
@@ -187,19 +178,18 @@ class TrainingStep:
         seed = tf.stack([self.seed, 0])
         self.noise.assign(self.weight_noise * tf.random.stateless_normal(self.noise.shape, seed))
 
-    def on_device(self, batch: Batch) -> tuple[tf.Tensor, ...]:
-        """All that a step needs of a batch, as tensors; from any thread."""
-        drift = np.ones(len(batch.mask), np.float32) if batch.drift is None else batch.drift
-        return tuple(tf.convert_to_tensor(array) for array in (*batch[:4], drift))
+    def on_device(self, batch: Sequence[Any]) -> tuple[tf.Tensor, ...]:
+        """What `__call__` takes of a `tasks.Batch`, as tensors; from any thread."""
+        return tuple(tf.convert_to_tensor(array) for array in batch[:4])
 
-    def __call__(self, batch: Batch | tuple[tf.Tensor, ...]) -> StepResult:
-        """Train on one batch, or on what `on_device` has made of one."""
-        arrays = self.on_device(batch) if isinstance(batch, Batch) else batch
+    def __call__(self, inputs: Any, targets: Any, weights: Any, mask: Any) -> StepResult:
+        """Train on one batch: (B, T, input_dim), twice (B, T, output_dim), and (B, T) bool."""
+        batch = self.on_device((inputs, targets, weights, mask))
         # Looking the function up by itself takes TensorFlow 0.13 ms a call.
-        shapes = tuple(array.shape for array in arrays)
+        shapes = tuple(array.shape for array in batch)
         if shapes not in self._runs:
-            self._runs[shapes] = self.run.get_concrete_function(*arrays)
-        return self._runs[shapes](*arrays)
+            self._runs[shapes] = self.run.get_concrete_function(*batch)
+        return self._runs[shapes](*batch)
 
     @property
     def variables(self) -> list[Any]:
@@ -225,15 +215,14 @@ class TrainingStep:
         parts = tf.split(vector, [math.prod(shape) for shape in self.shapes])
         return [tf.reshape(part, shape) for part, shape in zip(parts, self.shapes, strict=True)]
 
-    def _run(self, inputs: Any, targets: Any, weights: Any, mask: Any, drift: Any) -> StepResult:
+    def _run(self, inputs: Any, targets: Any, weights: Any, mask: Any) -> StepResult:
         constants = [tf.identity(v.value) for v in self.model.non_trainable_variables]
         updates = self.optimizer.iterations.value
         at = self.noisy(self.weights.value, updates)
         factor = self.growth(updates)
-        weights = self.eased(weights, updates)
         sums, (gradient,), constants = _in_shards(
             lambda *shard: self.gradients(at, constants, factor, *shard),
-            (inputs, targets, weights, mask, drift),
+            (inputs, targets, weights, mask),
             self.shards,
         )
         loss, errors, bits = sums
@@ -242,24 +231,6 @@ class TrainingStep:
             variable.assign(value)
         sequences = tf.cast(tf.shape(inputs)[0], tf.float32)
         return StepResult(loss / sequences / tf.math.log(2.0), errors / sequences, norm, skipped)
-
-    def gradient(self, batch: Batch, at: Any, updates: int) -> tuple[Any, tf.Tensor]:
-        """What `_gradients` gives for a whole batch after so many updates: sums and the gradient.
-
-        at: the vector of weights where it is taken.
-        """
-        constants = [v.value for v in self.model.non_trainable_variables]
-        inputs, targets, weights, mask, drift = self.on_device(batch)
-        arrays = inputs, targets, self.eased(weights, updates), mask, drift
-        sums, (gradient,), _ = self.gradients(at, constants, self.growth(updates), *arrays)
-        return sums, gradient
-
-    def eased(self, weights: Any, updates: Any) -> Any:
-        """What each bit counts for after so many updates."""
-        if self.ease_in is None:
-            return weights
-        share = tf.minimum(1.0, tf.cast(updates, tf.float32) / self.ease_in)
-        return weights - (1.0 - share) * tf.maximum(weights - 1.0, 0.0)
 
     def growth(self, updates: Any) -> tf.Tensor:
         """By how much the bounds on the gradients of states have grown after so many updates."""
@@ -285,15 +256,14 @@ class TrainingStep:
         targets: Any,
         weights: Any,
         mask: Any,
-        drift: Any,
     ) -> tuple[Any, ...]:
-        """Sums over a shard of loss (nats), wrong bits and weights; `[gradient]`; the rest.
+        """Sums over a shard of loss (nats), wrong bits and bits; `[gradient]`; the rest.
 
         at: the vector of weights at which the gradient of the loss is taken. factor: of the bounds
         on the gradients of states.
         """
         trainable = self.separate(at)
-        with loosened(factor), drifting(drift):
+        with loosened(factor):
             with tf.GradientTape() as tape:
                 tape.watch(trainable)
                 logits, constants = self.model.stateless_call(
@@ -303,8 +273,8 @@ class TrainingStep:
                 costs = tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=logits)
                 loss = tf.reduce_sum(costs * weights)
             gradient = tape.gradient(loss, trainable)
-        wrong = tf.cast(((logits > 0) != (targets > 0.5)) & (weights > 0), tf.float32)
-        sums = (loss, tf.reduce_sum(wrong), tf.reduce_sum(weights))
+        wrong = tf.cast((logits > 0) != (targets > 0.5), tf.float32)
+        sums = (loss, tf.reduce_sum(wrong * weights), tf.reduce_sum(weights))
         return sums, [_vector(gradient)], constants
 
     def _update(self, gradient: Any, bits: Any) -> tuple[Any, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -200,10 +201,10 @@ class Training:
             return seed
         return int(np.random.SeedSequence([seed, restarts]).generate_state(1)[0])
 
-    def _train(self, number: int, batch: tuple[Any, ...]) -> None:
+    def _train(self, number: int, batch: Sequence[Any]) -> None:
         progress = self.progress
         start = time.perf_counter()
-        result = self.step(batch)
+        result = self.step(*batch)
         if not self._compiled:
             float(result.loss_bits)  # Waits for the device.
             self._compiled = True
@@ -289,8 +290,9 @@ class Training:
         )
         # Of the step `number` (from 1), where its gradient was taken.
         updates = number - self.progress.began - 1
-        at = step.noisy(step.weights.value, updates)
-        _, gradient = step.gradient(batch, at, updates)
+        weights = step.noisy(step.weights.value, updates)
+        constants = [v.value for v in step.model.non_trainable_variables]
+        _, (gradient,), _ = step.gradients(weights, constants, step.growth(updates), *batch[:4])
         for variable, part in zip(variables, step.separate(gradient), strict=True):
             if not np.isfinite(part.numpy()).all():
                 return f"the gradient of {variable.path}"

@@ -33,13 +33,10 @@ class Batch(NamedTuple):
 
     inputs: (B, T, input_dim) float32.
     targets: (B, T, output_dim) float32, bits.
-    weights: (B, T, output_dim) float32, 1 where a target bit counts, else 0. In training, more
-        where it counts more.
+    weights: (B, T, output_dim) float32, 1 where a target bit counts, else 0.
     mask: (B, T) bool, True on the steps of a sequence, False on the padding after it.
     optimum: (B,) float, bits a sequence of the best possible predictor, or None where that is 0 or
         the sequences are to be trained on.
-    drift: (B,) float32, what `ntm.state_drift` of each sequence is multiplied by in training, or
-        None for 1.
     """
 
     inputs: FloatArray
@@ -47,13 +44,12 @@ class Batch(NamedTuple):
     weights: FloatArray
     mask: BoolArray
     optimum: FloatArray | None
-    drift: FloatArray | None = None
 
     def part(self, which: slice) -> Batch:
         """Some of the sequences."""
-        optimum, drift = (None if a is None else a[which] for a in (self.optimum, self.drift))
+        optimum = None if self.optimum is None else self.optimum[which]
         arrays = self.inputs[which], self.targets[which], self.weights[which], self.mask[which]
-        return Batch(*arrays, optimum, drift)
+        return Batch(*arrays, optimum)
 
 
 @dataclasses.dataclass(kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -51,10 +50,8 @@ class RepeatCopy(CopyTask):
 
     bits: width of a vector. min_length, max_length, min_repeats, max_repeats: training ranges.
     uncounted: share of the training sequences whose count is any normal number of deviation 3,
-        and whose marker does not count; evaluation never has any of them. They alone have
-        `ntm.state_drift`, under which nothing could be counted. So the content is learned without
-        the count, and stays right where it is beyond its range.
-    marker_weight: how many content bits a bit of the marker counts for in the loss of training.
+        and whose marker does not count; evaluation never has any of them. So the content is
+        learned without the count, and stays right where the count is beyond its range.
     Solved: fewer than 0.1 wrong content bits and fewer than 0.1 wrong marker bits a sequence
     at `max_length` and `max_repeats`.
     """
@@ -71,13 +68,10 @@ class RepeatCopy(CopyTask):
     min_repeats: int
     max_repeats: int
     uncounted: float
-    marker_weight: float
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_share("uncounted", self.uncounted)
-        if not 0 < self.marker_weight < math.inf:
-            raise ValueError(f"task.marker_weight={self.marker_weight} must be larger than 0")
 
     @property
     def input_dim(self) -> int:
@@ -128,11 +122,8 @@ class RepeatCopy(CopyTask):
         weights = np.zeros_like(targets)
         weights[..., : self.bits] = content[..., None]
         weights[..., self.bits] = recall & counted[:, None]
-        if training:
-            weights[..., self.bits] *= self.marker_weight
         _, mask = phase(np.zeros_like(length), durations, steps)
-        drift = (~counted).astype(np.float32)
-        return Batch(inputs, targets, weights, mask, optimum=None, drift=drift)
+        return Batch(inputs, targets, weights, mask, optimum=None)
 
     def score(self, batch: Batch, probabilities: FloatArray) -> dict[str, FloatArray]:
         """Add the wrong bits of the content and those of the marker, apart."""

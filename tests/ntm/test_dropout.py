@@ -10,7 +10,6 @@ import pytest
 from keras import layers
 
 from ntm import NeuralTuringMachine
-from ntm.noise import drifting
 from tests.ntm.backend import assert_same, layer_gradients, numpy
 from tests.ntm.machines import (
     BATCH,
@@ -149,11 +148,6 @@ def test_drift_is_the_same_at_every_step_of_a_sequence() -> None:
     assert four.std() == pytest.approx(4 * 0.5, rel=0.05)
     assert abs(np.corrcoef(one[:-1].ravel(), one[1:].ravel())[0, 1]) < 0.1
     np.testing.assert_array_equal(numpy(layer(silence, training=False)[-1]), 0)
-    factors = np.repeat([0.0, 2.0], 200)
-    with drifting(factors):
-        chosen = numpy(layer(silence, training=True)[-1])
-    np.testing.assert_array_equal(chosen[:200], 0)
-    assert chosen[200:].std() == pytest.approx(2 * 4 * 0.5, rel=0.1)
 
 
 @pytest.mark.parametrize("noise", [-0.1, float("nan"), float("inf"), True])

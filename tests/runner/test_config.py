@@ -96,14 +96,12 @@ def test_the_presets_of_the_paper_have_its_settings(task: str, composed: Compose
         own = dict(composed(f"task={task}").task)
         items = 20 if task == "priority_sort" else 2
         papers = {"blanks": 0.0, "lookalikes": 0.0, "uncounted": 0.0, "min_items": items}
-        papers["marker_weight"] = 1.0
         assert config.task == own | {key: papers[key] for key in papers.keys() & own.keys()}
         assert (config.ntm.n_width, config.ntm.m_depth) == (128, 20)
         aids = ("gate_offset", "sharpness_offset", "row_codes", "state_noise", "state_drift")
         assert [config.ntm[aid] for aid in aids] == [0, 0, 0, 0, 0]
         assert config.ntm.state_clip_norm is None
         assert config.trainer.curriculum is None
-        assert config.trainer.ease_in is None
         assert config.trainer.restarts == 0
         optimizer = {key: config.optimizer[key] for key in ("name", "rho", "momentum", "epsilon")}
         assert optimizer == {"name": "rmsprop", "rho": 0.95, "momentum": 0.9, "epsilon": 1e-4}
@@ -169,7 +167,6 @@ def test_a_recipe_sets_no_value_of_the_controller_it_chooses() -> None:
         ("ntm.sharpness_offset=nan", "ntm.sharpness_offset=nan must be a finite number"),
         ("ntm.row_codes=inf", "ntm.row_codes=inf must be a finite number"),
         ("trainer.curriculum=0", "trainer.curriculum=0 must be at least 1"),
-        ("trainer.ease_in=0", "trainer.ease_in=0 must be at least 1"),
         ("trainer.restarts=-1", "trainer.restarts=-1 must be at least 0"),
         ("trainer.restarts=1", "set trainer.restart_at, or trainer.restarts=0"),
         ("ntm.state_noise=-1", "ntm.state_noise=-1.0 must be at least 0"),

@@ -219,11 +219,12 @@ def test_a_run_that_blows_up_says_where_and_keeps_its_weights(
 ) -> None:
     call = TrainingStep.__call__
 
-    def breaks_at_step_5(self: TrainingStep, batch: tuple[Any, ...]) -> Any:
-        inputs, targets, weights, *rest = batch
+    def breaks_at_step_5(
+        self: TrainingStep, inputs: Any, targets: Any, weights: Any, mask: Any
+    ) -> Any:
         if int(self.optimizer.iterations.numpy()) == 4:
-            weights = tf.where(weights > 0, np.float32(np.inf), np.float32(0))
-        return call(self, (inputs, targets, weights, *rest))
+            weights = np.where(weights > 0, np.inf, 0).astype(np.float32)
+        return call(self, inputs, targets, weights, mask)
 
     monkeypatch.setattr(TrainingStep, "__call__", breaks_at_step_5)
     with pytest.raises(RunError, match="step 5"):

@@ -78,11 +78,11 @@ def test_each_beginning_has_weights_and_sequences_of_its_own(
     call = TrainingStep.__call__
     weights, inputs = [], []
 
-    def watched(self: TrainingStep, batch: tuple[Any, ...]) -> Any:
+    def watched(self: TrainingStep, *batch: Any) -> Any:
         if int(self.optimizer.iterations.numpy()) == 0:
             weights.append(self.weights.numpy())
             inputs.append(batch[0].numpy())
-        return call(self, batch)
+        return call(self, *batch)
 
     monkeypatch.setattr(TrainingStep, "__call__", watched)
     run(composed(*TINY, NEVER_GOOD_ENOUGH), tmp_path)

@@ -24,7 +24,6 @@ def make(**changes: Any) -> RepeatCopy:
         "min_repeats": 2,
         "max_repeats": 6,
         "uncounted": 0.0,
-        "marker_weight": 1.0,
         "lengths": "sequence",
     }
     return RepeatCopy(**{**sizes, **changes})
@@ -105,27 +104,8 @@ def test_uncounted_sequences_of_training_have_any_count_and_no_marker_that_count
     np.testing.assert_array_equal(trained.weights[uncounted, recall, BITS], 0)
     np.testing.assert_array_equal(trained.weights[~uncounted, recall, BITS], 1)
     np.testing.assert_array_equal(trained.weights[:, 6:30, :BITS], 1)
-    # They alone drift, for their count is nothing to keep.
-    np.testing.assert_array_equal(trained.drift, uncounted)
     evaluated = make(uncounted=0.25).sample(np.random.default_rng(4), 200, length=4, repeats=6)
     assert_as_constructed(evaluated, np.full(200, 4), np.full(200, 6))
-
-
-def test_the_marker_counts_for_more_in_training_alone() -> None:
-    usual, heavy = make(), make(marker_weight=10.0)
-    light, weighted = (
-        task.training_sample(np.random.default_rng(4), 50) for task in (usual, heavy)
-    )
-    np.testing.assert_array_equal(weighted.weights[..., BITS], 10 * light.weights[..., BITS])
-    np.testing.assert_array_equal(weighted.weights[..., :BITS], light.weights[..., :BITS])
-    evaluated = heavy.sample(np.random.default_rng(4), 20, length=4, repeats=6)
-    assert_as_constructed(evaluated, np.full(20, 4), np.full(20, 6))
-
-
-@pytest.mark.parametrize("weight", [0.0, -1.0, np.inf, np.nan])
-def test_a_weight_of_the_marker_that_makes_no_sense_is_refused(weight: float) -> None:
-    with pytest.raises(ValueError, match=f"task.marker_weight={weight} must be larger than 0"):
-        make(marker_weight=weight)
 
 
 @pytest.mark.parametrize("uncounted", [-0.1, 1.5])
