@@ -25,7 +25,7 @@ def main(config: DictConfig) -> float:
     directory = Path(hydra_config.runtime.output_dir)
     saved.keep(config, directory)
     compiled.keep(config.compilation_cache)
-    with quiet.native_notices():
+    with quiet.native_notices(), quiet.no_collection():
         from runner import job  # TensorFlow, only once the configuration is known to be good
 
     return job.run(config, directory)

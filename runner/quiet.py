@@ -1,7 +1,8 @@
-"""TensorFlow's start without its page of notices about CUDA, oneDNN and instruction sets."""
+"""TensorFlow's start without its page of notices, and without what makes it wait."""
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import tempfile
@@ -33,3 +34,21 @@ def native_notices() -> Iterator[None]:
             sys.stderr.flush()
             os.dup2(kept, 2)
             os.close(kept)
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Import TensorFlow without the garbage collector, which goes through 650,000 objects for it.
+
+    All of them stay, so it leaves them out later, too. Only the first time in a process: what one
+    job has left over is still to be collected before the next.
+    """
+    if "tensorflow" in sys.modules or not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()

@@ -1,6 +1,8 @@
-"""Notices of native code are held back, unless something went wrong."""
+"""Imports: notices are held back unless something went wrong, and nothing is collected."""
 
+import gc
 import os
+import sys
 
 import pytest
 
@@ -43,3 +45,21 @@ def test_they_are_shown_when_asked_for(
     with quiet.native_notices():
         write()
         assert capfd.readouterr().err == "a notice\n"
+
+
+def test_the_first_import_of_a_process_is_not_collected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    try:
+        with quiet.no_collection():
+            assert not gc.isenabled()
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
+
+
+def test_what_a_later_job_leaves_is_collected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with quiet.no_collection():
+        assert gc.isenabled()
+    assert gc.get_freeze_count() == 0
