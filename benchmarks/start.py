@@ -98,7 +98,7 @@ def evaluation() -> tuple[int, float, float]:
     trainer = common.Trainer()
     from runner import data
     from runner.evaluate import Evaluator
-    from runner.step import Prediction
+    from runner.prediction import Prediction
 
     predict = Prediction(trainer.model, trainer.config.evaluate.batch_size)
     evaluator = Evaluator(trainer.task, predict, trainer.task.cases(), seed=0)

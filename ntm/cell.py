@@ -11,7 +11,7 @@ from keras import ops
 # before its loop and forgets them after it.
 from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 
-from ntm import addressing, heads
+from ntm import addressing, checks, heads
 from ntm.clipping import clip_gradient
 from ntm.controller import Controller
 from ntm.memory import read, write
@@ -98,6 +98,10 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             sequence, other numbers for each state and sequence. A state that adds up goes further
             than it ever would, so nothing else can depend on where it is; what holds its value
             against a push can be kept for longer than in training.
+        write_noise: standard deviation of normal noise on what the write heads add in training, as
+            a share of it: each number is multiplied by 1 + noise, new at each step. A row must then
+            be found by something like it, so it stands out from more rows than training has.
+            Drawn as `state_noise` is.
         state_clip_norm: None, or the largest Euclidean norm that, in training, the gradient of the
             loss with respect to each of a sequence's states at a step may have. A gradient that
             explodes on its way back through time ends there, for that sequence and state alone;
@@ -138,25 +142,28 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         dropout=0.0,
         state_noise=0.0,
         state_drift=0.0,
+        write_noise=0.0,
         state_clip_norm=None,
         seed=None,
         **kwargs,
     ):
-        _check_sizes(units, n_width, m_depth, shift_range, read_heads, write_heads)
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be a share from 0 to below 1, not {dropout!r}")
-        for name, value in {"state_noise": state_noise, "state_drift": state_drift}.items():
-            if isinstance(value, bool) or not 0 <= value < math.inf:
-                raise ValueError(f"{name} must be a number of at least 0, not {value!r}")
-        _check_clip_norm(state_clip_norm)
-        offsets = {
-            "gate_offset": gate_offset,
-            "sharpness_offset": sharpness_offset,
-            "row_codes": row_codes,
-        }
-        for name, value in offsets.items():
-            if isinstance(value, bool) or not math.isfinite(value):
-                raise ValueError(f"{name} must be a finite number, not {value!r}")
+        checks.counts(
+            units=units,
+            n_width=n_width,
+            m_depth=m_depth,
+            shift_range=shift_range,
+            read_heads=read_heads,
+            write_heads=write_heads,
+        )
+        checks.shifts_fit(shift_range, n_width)
+        checks.share(dropout=dropout)
+        checks.at_least_zero(
+            state_noise=state_noise, state_drift=state_drift, write_noise=write_noise
+        )
+        checks.above_zero_or_none(state_clip_norm=state_clip_norm)
+        checks.finite(
+            gate_offset=gate_offset, sharpness_offset=sharpness_offset, row_codes=row_codes
+        )
         super().__init__(**kwargs)
         self.units = units
         self.n_width = n_width
@@ -173,6 +180,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         self.recurrent_dropout = 0.0
         self.state_noise = state_noise
         self.state_drift = state_drift
+        self.write_noise = write_noise
         self.state_clip_norm = state_clip_norm
         self.seed = seed
         if dropout or self.has_noise:
@@ -197,7 +205,12 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
     @property
     def has_noise(self):
         """Whether `with_noise` has something to add in training."""
-        return bool(self.state_noise or self.state_drift)
+        return bool(self.state_noise or self.state_drift or self.write_noise)
+
+    @property
+    def state_noise_size(self):
+        """Numbers that `with_noise` adds to the controller's states at a step."""
+        return sum(self.controller.noise_sizes) if self.state_noise or self.state_drift else 0
 
     @property
     def controller_model(self):
@@ -248,8 +261,23 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
     def call(self, inputs, states, training=False):
         if training and self.state_clip_norm is not None:
             states = [clip_gradient(state, self.state_clip_norm) for state in states]
-        state = self.unpack(states)
-        output, instructions, controller_states = self.instruct(inputs, state, training)
+        new, _ = self.step(inputs, self.unpack(states), training)
+        packed = self.pack(new)
+        return packed[0], packed
+
+    def step(self, inputs, state, training=False):
+        """One step on `NTMState`s, the equations above.
+
+        Args:
+            inputs: (B, input_dim), and beside it what `with_noise` adds.
+            state: the `NTMState` before the step.
+            training: as in `call`.
+
+        Returns:
+            `(state, instructions)`: the `NTMState` after it, and the `ntm.heads.Instructions` that
+            the heads followed.
+        """
+        output, instructions, controller_states = self._instruct(inputs, state, training)
         weights = addressing.address(
             state.memory,
             state.weights,
@@ -267,22 +295,10 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         if self.projection is not None:
             output = output + ops.cast(self.projection(_flat(reads)), output.dtype)
         output = self.activation(output)
-        new = NTMState(output, memory, weights, reads, controller_states)
-        packed = self.pack(new)
-        return packed[0], packed
+        return NTMState(output, memory, weights, reads, controller_states), instructions
 
-    def instruct(self, inputs, state, training=False):
-        """What the controller says at one step.
-
-        Args:
-            inputs: (B, input_dim), and beside it what `with_noise` adds.
-            state: the `NTMState` before the step.
-            training: as in `call`.
-
-        Returns:
-            `(output, instructions, controller_states)`: (B, units) without the read vectors'
-            part, `ntm.heads.Instructions`, and the controller's new states.
-        """
+    def _instruct(self, inputs, state, training):
+        """What the controller says: output without the read vectors' part, instructions, states."""
         inputs = ops.cast(inputs, self.compute_dtype)
         inputs, noise = inputs[:, : self.input_dim], inputs[:, self.input_dim :]
         if training and self.dropout:
@@ -291,8 +307,9 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         controller_output, controller_states = self.controller(
             seen, state.controller, training=training
         )
-        if noise.shape[-1]:
-            controller_states = self.controller.noisy(controller_states, noise)
+        on_states, on_writing = noise[:, : self.state_noise_size], noise[:, self.state_noise_size :]
+        if on_states.shape[-1]:
+            controller_states = self.controller.noisy(controller_states, on_states)
         output, instructions = heads.split(
             ops.cast(controller_output, state.memory.dtype),
             self.units,
@@ -303,20 +320,29 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             self.gate_offset,
             self.sharpness_offset,
         )
+        if on_writing.shape[-1]:
+            add = instructions.add * (1 + ops.reshape(on_writing, ops.shape(instructions.add)))
+            instructions = instructions._replace(add=add)
         return output, instructions, controller_states
 
     def with_noise(self, sequences):
-        """Sequences (B, T, input_dim) with what each step adds to the controller's state beside.
+        """Sequences (B, T, input_dim) with the noise of each step beside: on states, on writing.
 
         Drawn for all steps at once, a third of the cost of one by one, and the same in the
         backward pass, which computes steps again.
         """
-        (batch, steps), size = ops.shape(sequences)[:2], sum(self.controller.noise_sizes)
+        batch, steps = ops.shape(sequences)[:2]
         seed, dtype = self.seed_generator, self.compute_dtype
-        noise = self.state_noise * normal((batch, steps, size), seed, dtype)
-        if self.state_drift:
-            noise = noise + self.state_drift * normal((batch, 1, size), seed, dtype)
-        return ops.concatenate([ops.cast(sequences, dtype), noise], axis=-1)
+        columns = [ops.cast(sequences, dtype)]
+        if size := self.state_noise_size:
+            noise = self.state_noise * normal((batch, steps, size), seed, dtype)
+            if self.state_drift:
+                noise = noise + self.state_drift * normal((batch, 1, size), seed, dtype)
+            columns.append(noise)
+        if self.write_noise:
+            size = self.write_heads * self.m_depth
+            columns.append(self.write_noise * normal((batch, steps, size), seed, dtype))
+        return ops.concatenate(columns, axis=-1)
 
     def get_initial_state(self, batch_size=None):
         """`first_memory`, read vectors a small constant, weightings on row 0, the rest zero."""
@@ -412,6 +438,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             "dropout": self.dropout,
             "state_noise": self.state_noise,
             "state_drift": self.state_drift,
+            "write_noise": self.write_noise,
             "state_clip_norm": self.state_clip_norm,
             "seed": self.seed,
         }
@@ -452,29 +479,3 @@ def _set_dropout_masks(masks):
     for cell, mask, recurrent_mask in masks:
         cell._dropout_mask = mask
         cell._recurrent_dropout_mask = recurrent_mask
-
-
-def _check_clip_norm(clip_norm):
-    if clip_norm is None:
-        return
-    if isinstance(clip_norm, bool) or not 0 < clip_norm < math.inf:
-        raise ValueError(f"state_clip_norm must be None or a number above 0, not {clip_norm!r}")
-
-
-def _check_sizes(units, n_width, m_depth, shift_range, read_heads, write_heads):
-    sizes = {
-        "units": units,
-        "n_width": n_width,
-        "m_depth": m_depth,
-        "shift_range": shift_range,
-        "read_heads": read_heads,
-        "write_heads": write_heads,
-    }
-    for name, size in sizes.items():
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, not {size!r}")
-    if shift_range > n_width:
-        raise ValueError(
-            f"shift_range={shift_range} is more than the n_width={n_width} rows there are to shift "
-            "over: lower shift_range or raise n_width"
-        )

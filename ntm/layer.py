@@ -5,7 +5,7 @@ import operator
 import keras
 from keras import ops
 
-from ntm import loop
+from ntm import checks, loop
 from ntm.cell import GATE_OFFSET, NTMCell
 
 CELL_ARGUMENTS = (
@@ -24,6 +24,7 @@ CELL_ARGUMENTS = (
     "dropout",
     "state_noise",
     "state_drift",
+    "write_noise",
     "state_clip_norm",
     "seed",
 )
@@ -71,12 +72,14 @@ class NeuralTuringMachine(keras.layers.RNN):
         dropout=0.0,
         state_noise=0.0,
         state_drift=0.0,
+        write_noise=0.0,
         state_clip_norm=None,
         seed=None,
         gradient_checkpointing=None,
         **rnn_kwargs,
     ):
-        _check_segment(gradient_checkpointing)
+        if gradient_checkpointing is not None:
+            checks.counts(gradient_checkpointing=gradient_checkpointing)
         cell = NTMCell(
             units,
             n_width=n_width,
@@ -93,6 +96,7 @@ class NeuralTuringMachine(keras.layers.RNN):
             dropout=dropout,
             state_noise=state_noise,
             state_drift=state_drift,
+            write_noise=write_noise,
             state_clip_norm=state_clip_norm,
             seed=seed,
             name="ntm_cell",
@@ -144,9 +148,9 @@ class NeuralTuringMachine(keras.layers.RNN):
         states = self.get_initial_state(inputs.shape[0])
         steps = []
         for time in range(inputs.shape[1]):
-            _, instructions, _ = self.cell.instruct(inputs[:, time], self.cell.unpack(states))
-            _, states = self.cell(inputs[:, time], states)
-            steps.append((*self.cell.unpack(states)[:4], instructions.add))
+            state, instructions = self.cell.step(inputs[:, time], self.cell.unpack(states))
+            states = self.cell.pack(state)
+            steps.append((*state[:4], instructions.add))
         output, memory, weights, reads, adds = (
             ops.convert_to_numpy(ops.cast(ops.stack(part, axis=1), "float32"))
             for part in zip(*steps, strict=True)
@@ -176,13 +180,6 @@ class NeuralTuringMachine(keras.layers.RNN):
         model = config.get("controller_model")
         config["controller_model"] = keras.saving.deserialize_keras_object(model)
         return cls(**config)
-
-
-def _check_segment(steps):
-    if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
-        raise ValueError(
-            f"gradient_checkpointing must be None or a number of steps of at least 1, not {steps!r}"
-        )
 
 
 for _name in CELL_ARGUMENTS:

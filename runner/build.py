@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -35,6 +36,11 @@ def model_from(config: Any, task: Task) -> keras.Model:
 def logits_model(model: keras.Model) -> keras.Model:
     """The same model, sharing its weights, up to the logits."""
     return keras.Model(model.inputs, model.get_layer("probabilities").input, name="logits")
+
+
+def description(model: keras.Model) -> str:
+    """All that a model's compiled programs depend on: its architecture, not its weights."""
+    return json.dumps(keras.saving.serialize_keras_object(model), sort_keys=True)
 
 
 def optimizer_from(config: Any) -> keras.optimizers.Optimizer:

@@ -61,17 +61,18 @@ def legend(axis: Axes, above: bool = False) -> None:
 
 
 def to_png(figure: Figure) -> bytes:
-    """The figure as the bytes of a PNG file.
-
-    The first call lays the figure out, once and for all: later ones give the same picture, faster.
-    """
+    """The figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)  # `savefig` would draw everything twice
-    figure.set_layout_engine("none")
     return buffer.getvalue()
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Writes the figure as a PNG file, whole or not at all; its folder is made if missing."""
+def save(figure: Figure, path: Path) -> bytes:
+    """Writes the figure as a PNG file, whole or not at all, and returns what the file holds.
+
+    Its folder is made if missing.
+    """
+    png = to_png(figure)
     with replace_with(path) as temporary:
-        temporary.write_bytes(to_png(figure))
+        temporary.write_bytes(png)
+    return png

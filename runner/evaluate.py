@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from runner import data
+from runner.prediction import Prediction
 from runner.progress import breakdown
-from runner.step import Prediction
 from tasks import Batch, Task
 
 

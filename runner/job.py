@@ -21,11 +21,12 @@ from runner import build, canvas, checkpoint, compiled, data, device, worker
 from runner.errors import ConfigError, RunError
 from runner.evaluate import Evaluator
 from runner.files import METRICS, MODEL, STATUS, read_json, replace_with, write_json
+from runner.prediction import Prediction
 from runner.progress import Progress as Terminal
 from runner.progress import print_results
 from runner.report import Reporter, run_figures
 from runner.schema import task_from
-from runner.step import Prediction, TrainingStep
+from runner.step import TrainingStep
 from runner.tensorboard import TensorBoardLog
 from runner.train import CHECKPOINTS, Progress, Training
 from tasks import Task
@@ -84,9 +85,9 @@ def _run(config: Any, directory: Path, start: Path | None) -> float:
         events.cases(progress.step, results)
         events.hparams(_plain(config), _hparams_metrics(metrics), status, progress.step)
         made = run_figures(task, model, _name(config), evaluator, progress, results)
-        events.images(progress.step, made)
-        for name, figure in made.items():
-            canvas.save(figure, directory / "figures" / f"{name}.png")
+        paths = {name: directory / "figures" / f"{name}.png" for name in made}
+        pngs = {name: canvas.save(figure, paths[name]) for name, figure in made.items()}
+        events.images(progress.step, pngs)
     print_results(results, f"{task.name}, {_name(config)}, seed {config.seed}")
     _write_status(directory, status)
     log.info("%s: %s", status, directory)

@@ -1,8 +1,7 @@
-"""One training step and one prediction, compiled with XLA and spread over cores or GPUs.
+"""One training step, compiled with XLA and spread over cores or GPUs.
 
-A batch is split into equal shards. The same compiled function works on each, in parallel: on a
-CPU because XLA's code for one loop of small operations fills one core, on GPUs one shard each.
-Everything is compiled once for a padded shape; a batch of shorter sequences only loops less.
+A batch is split into equal shards (`runner.sharding`). Everything is compiled once for a padded
+shape; a batch of shorter sequences only loops less.
 What is compiled depends on the configuration, not on the weights or the seed, so later runs of one
 process take it over from earlier ones: a sweep over seeds compiles once, and its memory does not
 grow with what TensorFlow never frees (docs/performance.md).
@@ -16,12 +15,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from ntm.clipping import loosened
-from runner import cores
-from runner.build import logits_model, optimizer_from
+from runner.build import description, logits_model, optimizer_from
+from runner.sharding import sums_over_shards, usable_shards
 
 # How many steps the running mean of gradient norms remembers.
 NORM_MEMORY = 100
@@ -30,13 +28,9 @@ NORM_MEMORY = 100
 NOISE_TABLE, TABLE_RATIO = 2**22, 8
 # Parts of a sum over all weights, a multiple of what vector registers hold.
 LANES = 128
-# Sequences of a shard whose states a core's cache still holds: with 128 of them on a core with 512
-# KB of its own a step takes 1.45 times as long as in two halves.
-SHARD_SEQUENCES = 64
 
 # What earlier runs of this process have compiled, by a description of it.
 _steps: dict[str, TrainingStep] = {}
-_probabilities: dict[str, _Probabilities] = {}
 
 
 class StepResult(NamedTuple):
@@ -146,7 +140,7 @@ class TrainingStep:
             "steps": trainer.steps,
         }
         optimizer = optimizer_from(config)
-        key = json.dumps([settings, keras.optimizers.serialize(optimizer), _description(model)])
+        key = json.dumps([settings, keras.optimizers.serialize(optimizer), description(model)])
         step = _steps.get(key)
         if step is None:
             step = _steps[key] = cls(model, optimizer, **settings, seed=config.seed)
@@ -220,7 +214,7 @@ class TrainingStep:
         updates = self.optimizer.iterations.value
         at = self.noisy(self.weights.value, updates)
         factor = self.growth(updates)
-        sums, (gradient,), constants = _in_shards(
+        sums, (gradient,), constants = sums_over_shards(
             lambda *shard: self.gradients(at, constants, factor, *shard),
             (inputs, targets, weights, mask),
             self.shards,
@@ -318,72 +312,6 @@ class TrainingStep:
         self.mean_weights.assign(mean)
 
 
-class Prediction:
-    """Probabilities of a model, compiled once for a padded shape.
-
-    Args:
-        model: a model from `runner.build.model_from`.
-        batch_size: sequences in every call.
-        shards: parts computed in parallel, None for what suits the machine (`usable_shards`).
-    """
-
-    def __init__(self, model: keras.Model, batch_size: int, shards: int | None = None) -> None:
-        self.model = model
-        self.batch_size = batch_size
-        self.shards = usable_shards(batch_size, shards)
-        key = json.dumps([self.shards, _description(model)])
-        if key not in _probabilities:
-            _probabilities[key] = _Probabilities(model, self.shards)
-        self.probabilities = _probabilities[key]
-
-    def __call__(self, inputs: Any, mask: Any, trainable: Sequence[Any] | None = None) -> Any:
-        """Probabilities (B, T, output_dim), NumPy, of (B, T, input_dim) with mask (B, T).
-
-        trainable: weights to use in place of the model's own.
-        """
-        weights, constants = _values(self.model)
-        if trainable:
-            weights = [tf.convert_to_tensor(weight) for weight in trainable]
-        return np.asarray(self.probabilities.run(weights, constants, inputs, mask))
-
-
-class _Probabilities:
-    """The functions behind `Prediction`, of a model's architecture but of no weights."""
-
-    def __init__(self, model: keras.Model, shards: int) -> None:
-        self.model = model
-        self.shards = shards
-        self.compiled = tf.function(self._compiled, jit_compile=True, autograph=False)
-        self.run = tf.function(self._run, autograph=False)
-
-    def _run(self, weights: Any, constants: Any, inputs: Any, mask: Any) -> Any:
-        parts = _each_shard(
-            lambda *shard: self.compiled(weights, constants, *shard), (inputs, mask), self.shards
-        )
-        return tf.concat(parts, axis=0)
-
-    def _compiled(self, weights: Any, constants: Any, inputs: Any, mask: Any) -> Any:
-        outputs, _ = self.model.stateless_call(
-            weights, constants, inputs, mask=mask, training=False
-        )
-        return outputs
-
-
-def _description(model: keras.Model) -> str:
-    """All that a model's programs depend on."""
-    return json.dumps(keras.saving.serialize_keras_object(model), sort_keys=True)
-
-
-def usable_shards(batch_size: int, shards: int | None) -> int:
-    """The number of equal shards, dividing the batch: at most `shards`.
-
-    None: one a GPU; without one, one a core, or more where they would exceed `SHARD_SEQUENCES`.
-    """
-    gpus = len(tf.config.list_logical_devices("GPU"))
-    most = shards or gpus or max(cores.share(), math.ceil(batch_size / SHARD_SEQUENCES))
-    return max(count for count in range(1, min(most, batch_size) + 1) if batch_size % count == 0)
-
-
 def _vector(arrays: Sequence[Any]) -> tf.Tensor:
     """All numbers of some arrays or variables, one after another."""
     return tf.concat([tf.reshape(tf.convert_to_tensor(array), [-1]) for array in arrays], axis=0)
@@ -393,28 +321,3 @@ def _norm(vector: Any) -> Any:
     """The Euclidean norm, summed in `LANES` parts: one sum would go through it one by one."""
     squares = tf.pad(tf.square(vector), [[0, -vector.shape[0] % LANES]])
     return tf.sqrt(tf.reduce_sum(tf.reduce_sum(tf.reshape(squares, (-1, LANES)), axis=0)))
-
-
-def _values(model: keras.Model) -> tuple[list[Any], list[Any]]:
-    trainable = [tf.identity(v.value) for v in model.trainable_variables]
-    return trainable, [tf.identity(v.value) for v in model.non_trainable_variables]
-
-
-def _each_shard(function: Callable[..., Any], arrays: Sequence[Any], shards: int) -> list[Any]:
-    gpus = tf.config.list_logical_devices("GPU")
-    results = []
-    for index, shard in enumerate(zip(*(tf.split(a, shards) for a in arrays), strict=True)):
-        with tf.device(gpus[index % len(gpus)].name if gpus else None):
-            results.append(function(*shard))
-    return results
-
-
-def _in_shards(function: Callable[..., Any], arrays: Sequence[Any], shards: int) -> Any:
-    """Sums and gradients added over the shards; the constants of the first."""
-    results = _each_shard(function, arrays, shards)
-    sums, gradients, constants = zip(*results, strict=True)
-    return _added(sums), _added(gradients), constants[0]
-
-
-def _added(parts: Sequence[Sequence[Any]]) -> list[Any]:
-    return [tf.add_n(list(same)) for same in zip(*parts, strict=True)]

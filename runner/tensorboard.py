@@ -18,7 +18,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from matplotlib.figure import Figure
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
@@ -30,7 +29,6 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util import tensor_util
 
-from runner.canvas import to_png
 from runner.files import replace_with
 
 HParam = bool | int | float | str
@@ -97,11 +95,11 @@ class TensorBoardLog:
         """Writes a configuration, shown with its line breaks and indentation."""
         self._add(Event(step=0, summary=text_pb(name, f"```yaml\n{yaml}\n```")))
 
-    def images(self, step: int, figures: Mapping[str, Figure]) -> None:
-        """Writes figures as images, such as `sample` or `heads`."""
+    def images(self, step: int, pngs: Mapping[str, bytes]) -> None:
+        """Writes figures, each the bytes of a PNG file, such as `sample` or `heads`."""
         summary = Summary()
-        for name, figure in figures.items():
-            summary.value.append(_image_value(name, figure))
+        for name, png in pngs.items():
+            summary.value.append(_image_value(name, png))
         self._add(Event(step=step, summary=summary))
         self._writer.flush()
 
@@ -264,8 +262,7 @@ def _scalars_summary(values: Mapping[str, float]) -> Summary:
     return summary
 
 
-def _image_value(name: str, figure: Figure) -> Summary.Value:
-    png = to_png(figure)
+def _image_value(name: str, png: bytes) -> Summary.Value:
     width, height = (int.from_bytes(png[start : start + 4], "big") for start in (16, 20))
     return Summary.Value(
         tag=name,

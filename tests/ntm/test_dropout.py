@@ -14,8 +14,10 @@ from tests.ntm.backend import assert_same, layer_gradients, numpy
 from tests.ntm.machines import (
     BATCH,
     INPUTS,
+    ROWS,
     STEPS,
     UNITS,
+    WIDTH,
     built,
     random_inputs,
     random_machine,
@@ -150,12 +152,39 @@ def test_drift_is_the_same_at_every_step_of_a_sequence() -> None:
     np.testing.assert_array_equal(numpy(layer(silence, training=False)[-1]), 0)
 
 
+def test_noise_on_writing_is_a_share_of_what_is_written() -> None:
+    """Equation 4 with a (1 + noise) for a: what one step leaves in memory."""
+    layer = built(None, write_heads=2, write_noise=0.3, seed=1, return_state=True)
+    same = np.repeat(random_inputs(1, 1), 500, axis=0)
+    quiet, first = (
+        numpy(layer(same, training=training)[2]).reshape(500, WIDTH, ROWS)
+        for training in (False, True)
+    )
+    trace = layer.trace(same[:1])
+    written = np.einsum("wn,wm->wmn", trace["write_weights"][0, 0], trace["adds"][0, 0])
+    expected = 0.3 * np.sqrt(np.square(written).sum(axis=0))
+    noise = first - quiet
+    np.testing.assert_allclose(noise.std(axis=0), expected, rtol=0.15, atol=1e-6)
+    assert (np.abs(noise.mean(axis=0)) < 0.2 * expected + 1e-6).all()
+
+
+def test_noise_on_writing_is_new_at_each_step() -> None:
+    layer = built(None, write_heads=2, write_noise=0.3, seed=1)
+    noise = numpy(layer.cell.with_noise(np.zeros((200, 5, INPUTS), "float32")))[:, :, INPUTS:]
+    assert noise.shape == (200, 5, 2 * WIDTH)
+    assert noise.std() == pytest.approx(0.3, rel=0.05)
+    assert abs(np.corrcoef(noise[:, :-1].ravel(), noise[:, 1:].ravel())[0, 1]) < 0.05
+    assert abs(np.corrcoef(noise[:-1].ravel(), noise[1:].ravel())[0, 1]) < 0.05
+
+
 @pytest.mark.parametrize("noise", [-0.1, float("nan"), float("inf"), True])
 def test_noise_that_makes_no_sense_is_refused(noise: float) -> None:
     with pytest.raises(ValueError, match="state_noise must be a number of at least 0"):
         NeuralTuringMachine(UNITS, state_noise=noise)
     with pytest.raises(ValueError, match="state_drift must be a number of at least 0"):
         NeuralTuringMachine(UNITS, state_drift=noise)
+    with pytest.raises(ValueError, match="write_noise must be a number of at least 0"):
+        NeuralTuringMachine(UNITS, write_noise=noise)
 
 
 def test_moving_averages_follow_the_equation() -> None:

@@ -42,9 +42,12 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Figure]:
     """The figures that a run saves, by name."""
     kept: dict[str, Figure] = {}
     save = canvas.save
-    monkeypatch.setattr(
-        canvas, "save", lambda figure, path: (kept.update({path.stem: figure}), save(figure, path))
-    )
+
+    def keep(figure: Figure, path: Path) -> bytes:
+        kept[path.stem] = figure
+        return save(figure, path)
+
+    monkeypatch.setattr(canvas, "save", keep)
     return kept
 
 

@@ -15,6 +15,7 @@ import pytest
 import tensorflow as tf
 from omegaconf import DictConfig
 
+import runner.prediction
 import runner.step
 from runner import build, checkpoint, job, saved
 from runner.errors import ConfigError, RunError
@@ -115,7 +116,7 @@ def test_a_run_compiles_its_step_and_its_predictions_once(
     monkeypatch.setattr(Training, "run", watched)
     # As in a process that has compiled nothing yet.
     monkeypatch.setattr(runner.step, "_steps", {})
-    monkeypatch.setattr(runner.step, "_probabilities", {})
+    monkeypatch.setattr(runner.prediction, "_probabilities", {})
     run(composed(*TINY, "trainer.steps=8"), tmp_path)
     (training,) = trainings
     step, predict = training.step, training.evaluator.predict

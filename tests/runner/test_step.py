@@ -1,4 +1,4 @@
-"""One training step: sharding, clipping, averaging, and what it does with bad numbers."""
+"""One training step: shards, clipping, averaging, and what it does with bad numbers."""
 
 import re
 
@@ -9,8 +9,9 @@ import tensorflow as tf
 from omegaconf import DictConfig
 
 from runner import build, data
+from runner.prediction import Prediction
 from runner.schema import task_from
-from runner.step import Prediction, TrainingStep, usable_shards
+from runner.step import TrainingStep
 from tasks import Batch, Task
 
 from .conftest import Compose
@@ -272,22 +273,6 @@ def test_a_second_run_trains_like_in_a_process_of_its_own(
     assert TrainingStep.from_config(config, model) is not first
 
 
-def test_predictions_of_another_model_take_its_weights(
-    composed: Compose, batches: list[Batch]
-) -> None:
-    models = []
-    for seed in (1, 2):
-        config = composed(*TINY, f"seed={seed}")
-        models.append(build.model_from(config, task_from(config)))
-    first, second = (Prediction(model, BATCH, 1) for model in models)
-    assert first.probabilities is second.probabilities
-    valid = batches[0].mask
-    for model, predict in zip(models, (first, second), strict=True):
-        expected = keras.ops.convert_to_numpy(model(batches[0].inputs))
-        actual = predict(batches[0].inputs, batches[0].mask)
-        np.testing.assert_allclose(actual[valid], expected[valid], rtol=1e-5, atol=1e-6)
-
-
 def test_one_compilation_serves_all_lengths(
     config: DictConfig, task: Task, batches: list[Batch]
 ) -> None:
@@ -335,33 +320,3 @@ def test_a_batch_takes_as_many_compiled_calls_as_shards(
     calls = [op for op in graph.get_operations() if "PartitionedCall" in op.type]
     assert len(calls) == 2 + 1  # A gradient a shard, and the update.
     assert not [op.type for op in graph.get_operations() if "PyFunc" in op.type]
-
-
-def test_predictions_take_other_weights(
-    config: DictConfig, task: Task, batches: list[Batch]
-) -> None:
-    model = build.model_from(config, task)
-    predict = Prediction(model, BATCH, 2)
-    own = predict(batches[0].inputs, batches[0].mask)
-    zeros = predict(
-        batches[0].inputs, batches[0].mask, [np.zeros(v.shape, "float32") for v in model.weights]
-    )
-    expected = keras.ops.convert_to_numpy(model(batches[0].inputs))
-    valid = batches[0].mask
-    np.testing.assert_allclose(own[valid], expected[valid], rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(zeros, 0.5)
-
-
-@pytest.mark.parametrize(
-    ("batch", "most", "shards"), [(16, 2, 2), (15, 2, 1), (9, 4, 3), (1, 2, 1)]
-)
-def test_shards_divide_the_batch(batch: int, most: int, shards: int) -> None:
-    assert usable_shards(batch, most) == shards
-
-
-@pytest.mark.parametrize(("batch", "shards"), [(16, 2), (128, 2), (256, 4), (129, 3), (512, 8)])
-def test_shards_fit_into_the_cache(
-    batch: int, shards: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("runner.cores.share", lambda: 2)
-    assert usable_shards(batch, None) == shards

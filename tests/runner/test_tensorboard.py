@@ -112,7 +112,7 @@ def test_images_hold_the_figure_and_its_size(tmp_path: Path) -> None:
     figure = Figure(figsize=(3, 2), dpi=100)
     figure.subplots().plot([0, 1])
     with TensorBoardLog(tmp_path, 0) as log:
-        log.images(40, {"heads": figure})
+        log.images(40, {"heads": to_png(figure)})
     (event,) = read(tmp_path).Tensors("heads")
     width, height, png = tensor_util.make_ndarray(event.tensor_proto)
     assert event.step == 40
