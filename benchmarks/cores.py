@@ -21,7 +21,7 @@ from collections.abc import Iterator
 import _common as common
 
 BATCHES = (32, 128)
-TURNS, ROUNDS_A_TURN, SEQUENCES_A_ROUND = 2, 6, 1280
+TURNS, ROUNDS_A_TURN, SEQUENCES_A_ROUND = 2, 6, 640
 SECONDS_BEFORE = 4
 
 

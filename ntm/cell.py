@@ -98,10 +98,11 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             sequence, other numbers for each state and sequence. A state that adds up goes further
             than it ever would, so nothing else can depend on where it is; what holds its value
             against a push can be kept for longer than in training.
-        write_noise: standard deviation of normal noise on what the write heads add in training, as
-            a share of it: each number is multiplied by 1 + noise, new at each step. A row must then
-            be found by something like it, so it stands out from more rows than training has.
-            Drawn as `state_noise` is.
+        memory_noise: standard deviation of a normal number that is added to a column of the memory
+            which a training sequence begins with, the same in all rows, others for each column and
+            sequence. Drawn as `state_noise` is. What a head that is spread over all rows reads, and
+            what one that is spread leaves in them, moves with every row written; so it says nothing
+            that a machine could rely on in training, and not on longer sequences.
         state_clip_norm: None, or the largest Euclidean norm that, in training, the gradient of the
             loss with respect to each of a sequence's states at a step may have. A gradient that
             explodes on its way back through time ends there, for that sequence and state alone;
@@ -142,7 +143,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         dropout=0.0,
         state_noise=0.0,
         state_drift=0.0,
-        write_noise=0.0,
+        memory_noise=0.0,
         state_clip_norm=None,
         seed=None,
         **kwargs,
@@ -158,7 +159,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         checks.shifts_fit(shift_range, n_width)
         checks.share(dropout=dropout)
         checks.at_least_zero(
-            state_noise=state_noise, state_drift=state_drift, write_noise=write_noise
+            state_noise=state_noise, state_drift=state_drift, memory_noise=memory_noise
         )
         checks.above_zero_or_none(state_clip_norm=state_clip_norm)
         checks.finite(
@@ -180,7 +181,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         self.recurrent_dropout = 0.0
         self.state_noise = state_noise
         self.state_drift = state_drift
-        self.write_noise = write_noise
+        self.memory_noise = memory_noise
         self.state_clip_norm = state_clip_norm
         self.seed = seed
         if dropout or self.has_noise:
@@ -204,13 +205,8 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
 
     @property
     def has_noise(self):
-        """Whether `with_noise` has something to add in training."""
-        return bool(self.state_noise or self.state_drift or self.write_noise)
-
-    @property
-    def state_noise_size(self):
-        """Numbers that `with_noise` adds to the controller's states at a step."""
-        return sum(self.controller.noise_sizes) if self.state_noise or self.state_drift else 0
+        """Whether something random is added in training."""
+        return bool(self.state_noise or self.state_drift or self.memory_noise)
 
     @property
     def controller_model(self):
@@ -307,9 +303,8 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         controller_output, controller_states = self.controller(
             seen, state.controller, training=training
         )
-        on_states, on_writing = noise[:, : self.state_noise_size], noise[:, self.state_noise_size :]
-        if on_states.shape[-1]:
-            controller_states = self.controller.noisy(controller_states, on_states)
+        if noise.shape[-1]:
+            controller_states = self.controller.noisy(controller_states, noise)
         output, instructions = heads.split(
             ops.cast(controller_output, state.memory.dtype),
             self.units,
@@ -320,29 +315,35 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             self.gate_offset,
             self.sharpness_offset,
         )
-        if on_writing.shape[-1]:
-            add = instructions.add * (1 + ops.reshape(on_writing, ops.shape(instructions.add)))
-            instructions = instructions._replace(add=add)
         return output, instructions, controller_states
 
-    def with_noise(self, sequences):
-        """Sequences (B, T, input_dim) with the noise of each step beside: on states, on writing.
+    def with_noise(self, sequences, states):
+        """What a training sequence begins with, with all that is random beside and upon it.
 
         Drawn for all steps at once, a third of the cost of one by one, and the same in the
         backward pass, which computes steps again.
+
+        Args:
+            sequences: (B, T, input_dim).
+            states: the states before the first step.
+
+        Returns:
+            `(sequences, states)`: beside the inputs, what each step adds to the controller's state;
+            the memory moved.
         """
         batch, steps = ops.shape(sequences)[:2]
         seed, dtype = self.seed_generator, self.compute_dtype
-        columns = [ops.cast(sequences, dtype)]
-        if size := self.state_noise_size:
-            noise = self.state_noise * normal((batch, steps, size), seed, dtype)
-            if self.state_drift:
-                noise = noise + self.state_drift * normal((batch, 1, size), seed, dtype)
-            columns.append(noise)
-        if self.write_noise:
-            size = self.write_heads * self.m_depth
-            columns.append(self.write_noise * normal((batch, steps, size), seed, dtype))
-        return ops.concatenate(columns, axis=-1)
+        if self.memory_noise:
+            moved = self.memory_noise * normal((batch, self.m_depth, 1), seed, dtype)
+            rows = ops.reshape(states[1], (-1, self.m_depth, self.n_width))
+            states = [states[0], _flat(rows + moved), *states[2:]]
+        size = sum(self.controller.noise_sizes) if self.state_noise or self.state_drift else 0
+        if not size:
+            return sequences, states
+        noise = self.state_noise * normal((batch, steps, size), seed, dtype)
+        if self.state_drift:
+            noise = noise + self.state_drift * normal((batch, 1, size), seed, dtype)
+        return ops.concatenate([ops.cast(sequences, dtype), noise], axis=-1), states
 
     def get_initial_state(self, batch_size=None):
         """`first_memory`, read vectors a small constant, weightings on row 0, the rest zero."""
@@ -438,7 +439,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             "dropout": self.dropout,
             "state_noise": self.state_noise,
             "state_drift": self.state_drift,
-            "write_noise": self.write_noise,
+            "memory_noise": self.memory_noise,
             "state_clip_norm": self.state_clip_norm,
             "seed": self.seed,
         }

@@ -24,7 +24,7 @@ CELL_ARGUMENTS = (
     "dropout",
     "state_noise",
     "state_drift",
-    "write_noise",
+    "memory_noise",
     "state_clip_norm",
     "seed",
 )
@@ -72,7 +72,7 @@ class NeuralTuringMachine(keras.layers.RNN):
         dropout=0.0,
         state_noise=0.0,
         state_drift=0.0,
-        write_noise=0.0,
+        memory_noise=0.0,
         state_clip_norm=None,
         seed=None,
         gradient_checkpointing=None,
@@ -96,7 +96,7 @@ class NeuralTuringMachine(keras.layers.RNN):
             dropout=dropout,
             state_noise=state_noise,
             state_drift=state_drift,
-            write_noise=write_noise,
+            memory_noise=memory_noise,
             state_clip_norm=state_clip_norm,
             seed=seed,
             name="ntm_cell",
@@ -114,7 +114,7 @@ class NeuralTuringMachine(keras.layers.RNN):
             "zero_output_for_mask": self.zero_output_for_mask,
         }
         if training and self.cell.has_noise:
-            sequences = self.cell.with_noise(sequences)
+            sequences, initial_state = self.cell.with_noise(sequences, initial_state)
         if keras.backend.backend() != "tensorflow" or self.unroll:
             arguments["unroll"] = self.unroll
             return loop.recurrence(self.cell, sequences, initial_state, mask, **arguments)

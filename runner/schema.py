@@ -34,7 +34,7 @@ class Ntm:
     row_codes: float
     state_noise: float
     state_drift: float
-    write_noise: float
+    memory_noise: float
     state_clip_norm: float | None
     gradient_checkpointing: int | None
 
