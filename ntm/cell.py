@@ -1,32 +1,21 @@
 """One time step of the Neural Turing Machine."""
 
-import contextlib
-import math
 from typing import Any, NamedTuple
 
 import keras
 from keras import ops
 
-# Not exported by Keras, but the only type for which `keras.layers.RNN` draws the dropout masks
-# before its loop and forgets them after it.
-from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
-
 from ntm import addressing, checks, heads
 from ntm.clipping import clip_gradient
-from ntm.controller import Controller
-from ntm.memory import read, write
+from ntm.controller import Controller, serialised
+from ntm.dropout import DropoutWithController
+from ntm.memory import INITIAL_MEMORY, first_memory, read, write
 from ntm.noise import normal
 
-# Not nothing: a feed-forward controller that reads zeros from an empty row and sees a vector of
-# zeros could not tell it from recall (docs/copy.md).
-INITIAL_MEMORY = 0.1
 # Rows that only the tails of weightings have touched are short. With a smaller bound, the cosine
 # takes their directions as seriously as those of written rows, and gradients through them explode:
 # solved machines were lost again (docs/copy.md).
 SHORTEST_ROW = 0.5
-# Of the waves of which row codes are made: radians a row of the fastest, and how many times as fast
-# it is as the slowest.
-FASTEST_WAVE, WAVE_RANGE = 2.0, 50.0
 # Of the gate, if no other is given.
 GATE_OFFSET = 2.0
 
@@ -54,7 +43,7 @@ class NTMState(NamedTuple):
 
 
 @keras.saving.register_keras_serializable(package="ntm")
-class NTMCell(keras.layers.Layer, DropoutRNNCell):
+class NTMCell(keras.layers.Layer, DropoutWithController):
     """One step of a Neural Turing Machine, as a Keras RNN cell.
 
     With input x, memory M, read vectors r and weightings w of the step before:
@@ -85,10 +74,10 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             are learned sooner from a sharper start: where a soft choice is better at first, the
             sharpness sinks to 1, from where its softplus hardly lets it return.
         row_codes: size of a code of its own in which every memory row begins, waves over the rows
-            as in `first_memory`; 0 is none. Rows that begin alike can be told apart by where the
-            heads have been alone; with codes a key can name a row that was never visited. N-grams
-            are learned sooner with them (docs/experiments.md). The paper learns the initial memory
-            instead, which ties weights to N.
+            as in `ntm.memory.first_memory`; 0 is none. Rows that begin alike can be told apart by
+            where the heads have been alone; with codes a key can name a row that was never visited.
+            N-grams are learned sooner with them (docs/experiments.md). The paper learns the initial
+            memory instead, which ties weights to N.
         dropout: share of the inputs x dropped in training, one mask for a whole sequence.
         state_noise: standard deviation of normal noise on the state of a recurrent controller, new
             at each step of training: on the cell state of an LSTM, on the state of other cells.
@@ -98,11 +87,11 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             sequence, other numbers for each state and sequence. A state that adds up goes further
             than it ever would, so nothing else can depend on where it is; what holds its value
             against a push can be kept for longer than in training.
-        memory_noise: standard deviation of a normal number that is added to a column of the memory
-            which a training sequence begins with, the same in all rows, others for each column and
-            sequence. Drawn as `state_noise` is. What a head that is spread over all rows reads, and
-            what one that is spread leaves in them, moves with every row written; so it says nothing
-            that a machine could rely on in training, and not on longer sequences.
+        memory_noise: standard deviation of a normal number that is added in training to each column
+            of the memory that a sequence begins with (with `stateful=True`, each of its chunks),
+            the same in all rows, others for each column and sequence. Drawn as `state_noise` is.
+            What a head that is spread over all rows reads or leaves there depends on how many are
+            written; with noise on it, no machine can rely on that.
         state_clip_norm: None, or the largest Euclidean norm that, in training, the gradient of the
             loss with respect to each of a sequence's states at a step may have. A gradient that
             explodes on its way back through time ends there, for that sequence and state alone;
@@ -298,7 +287,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         inputs = ops.cast(inputs, self.compute_dtype)
         inputs, noise = inputs[:, : self.input_dim], inputs[:, self.input_dim :]
         if training and self.dropout:
-            inputs = inputs * ops.cast(super().get_dropout_mask(inputs), inputs.dtype)
+            inputs = self.drop(inputs)
         seen = ops.concatenate([inputs, _flat(state.reads)], axis=-1)
         controller_output, controller_states = self.controller(
             seen, state.controller, training=training
@@ -318,7 +307,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         return output, instructions, controller_states
 
     def with_noise(self, sequences, states):
-        """What a training sequence begins with, with all that is random beside and upon it.
+        """Inputs and first states of training, with what is random.
 
         Drawn for all steps at once, a third of the cost of one by one, and the same in the
         backward pass, which computes steps again.
@@ -329,14 +318,14 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
 
         Returns:
             `(sequences, states)`: beside the inputs, what each step adds to the controller's state;
-            the memory moved.
+            the memory with its noise.
         """
         batch, steps = ops.shape(sequences)[:2]
         seed, dtype = self.seed_generator, self.compute_dtype
         if self.memory_noise:
-            moved = self.memory_noise * normal((batch, self.m_depth, 1), seed, dtype)
-            rows = ops.reshape(states[1], (-1, self.m_depth, self.n_width))
-            states = [states[0], _flat(rows + moved), *states[2:]]
+            noise = self.memory_noise * normal((batch, self.m_depth, 1), seed, dtype)
+            columns = ops.reshape(states[1], (-1, self.m_depth, self.n_width))
+            states = [states[0], _flat(columns + noise), *states[2:]]
         size = sum(self.controller.noise_sizes) if self.state_noise or self.state_drift else 0
         if not size:
             return sequences, states
@@ -349,32 +338,16 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         """`first_memory`, read vectors a small constant, weightings on row 0, the rest zero."""
         output, memory, weights, reads, *_ = self.state_size
         dtype = self.compute_dtype
+        start = first_memory(self.n_width, self.m_depth, self.row_codes, dtype)
         first_row = ops.cast(ops.arange(weights) % self.n_width == 0, dtype)
         return [
             ops.zeros((batch_size, output), dtype=dtype),
             # Sums, not broadcasts: PyTorch cannot assign to a view that repeats one row.
-            ops.zeros((batch_size, memory), dtype=dtype) + ops.reshape(self.first_memory(), (-1,)),
+            ops.zeros((batch_size, memory), dtype=dtype) + ops.reshape(start, (-1,)),
             ops.zeros((batch_size, weights), dtype=dtype) + first_row,
             ops.full((batch_size, reads), INITIAL_MEMORY, dtype=dtype),
             *self.controller.get_initial_state(batch_size),
         ]
-
-    def first_memory(self):
-        """The memory that every sequence begins with.
-
-        0.1 + row_codes * sin(r_k i + (j mod 2) pi / 2) in row i and column j, where k is
-        floor(j / 2) and the rates r_k fall geometrically from 2 to 1 / 25 radians a row.
-
-        Returns:
-            (M, N), columns first, as the state holds it.
-        """
-        column = ops.arange(self.m_depth, dtype=self.compute_dtype)[:, None]
-        row = ops.arange(self.n_width, dtype=self.compute_dtype)[None, :]
-        wave = ops.floor(column / 2)
-        slowest = max(1, (self.m_depth - 1) // 2)
-        rate = FASTEST_WAVE * WAVE_RANGE ** (-wave / slowest)
-        phase = (column - 2 * wave) * (math.pi / 2)
-        return INITIAL_MEMORY + self.row_codes * ops.sin(rate * row + phase)
 
     def unpack(self, states):
         """A recurrent layer's list of states as an `NTMState`."""
@@ -393,33 +366,6 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         flat = [state.output, _flat(columns), _flat(state.weights), _flat(state.reads)]
         return [ops.cast(value, self.compute_dtype) for value in (*flat, *state.controller)]
 
-    def get_dropout_mask(self, step_input):
-        """Called by `keras.layers.RNN` before its loop: draws the controller's masks as well."""
-        self.controller.prepare_dropout(ops.shape(step_input)[0])
-        return super().get_dropout_mask(step_input)
-
-    def reset_dropout_mask(self):
-        """Called by `keras.layers.RNN` after its loop."""
-        self.controller.reset_dropout()
-        super().reset_dropout_mask()
-
-    def dropout_masks(self):
-        """All masks in use now, for `use_dropout_masks`."""
-        masks = [_masks_of(self)]
-        for cell in self.controller.cells_with_dropout():
-            masks.extend(cell.dropout_masks() if isinstance(cell, NTMCell) else [_masks_of(cell)])
-        return masks
-
-    @contextlib.contextmanager
-    def use_dropout_masks(self, masks):
-        """Steps inside of it see these masks: a step computed again must drop the same values."""
-        before = self.dropout_masks()
-        _set_dropout_masks(masks)
-        try:
-            yield
-        finally:
-            _set_dropout_masks(before)
-
     def get_config(self):
         model = None if self._default_controller else self.controller_model
         return {
@@ -428,7 +374,7 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
             "n_width": self.n_width,
             "m_depth": self.m_depth,
             "shift_range": self.shift_range,
-            "controller_model": _bare(keras.saving.serialize_keras_object(model)),
+            "controller_model": serialised(model),
             "read_heads": self.read_heads,
             "write_heads": self.write_heads,
             "activation": keras.activations.serialize(self.activation),
@@ -452,31 +398,5 @@ class NTMCell(keras.layers.Layer, DropoutRNNCell):
         return cls(**config)
 
 
-def _bare(config):
-    """A serialised layer without its build shapes, and without how it was compiled.
-
-    So `build` gives its weights their path, and the NTM's own model trains them.
-    """
-    if isinstance(config, dict):
-        left_out = ("build_config", "compile_config")
-        return {key: _bare(value) for key, value in config.items() if key not in left_out}
-    return [_bare(value) for value in config] if isinstance(config, list) else config
-
-
 def _flat(value):
     return ops.reshape(value, (-1, value.shape[1] * value.shape[2]))
-
-
-def _masks_of(cell):
-    # Where `DropoutRNNCell` keeps what it has drawn.
-    return (
-        cell,
-        getattr(cell, "_dropout_mask", None),
-        getattr(cell, "_recurrent_dropout_mask", None),
-    )
-
-
-def _set_dropout_masks(masks):
-    for cell, mask, recurrent_mask in masks:
-        cell._dropout_mask = mask
-        cell._recurrent_dropout_mask = recurrent_mask

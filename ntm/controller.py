@@ -165,6 +165,22 @@ class Controller(keras.layers.Layer):
                 dim = _output_dim(cell, (None, dim))
 
 
+def serialised(model):
+    """A controller as it was given, or None, for a configuration.
+
+    Without the shapes it was built for, and without how it was compiled: `build` gives its weights
+    their path, and the NTM's own model trains them.
+    """
+    return _bare(keras.saving.serialize_keras_object(model))
+
+
+def _bare(config):
+    if isinstance(config, dict):
+        left_out = ("build_config", "compile_config")
+        return {key: _bare(value) for key, value in config.items() if key not in left_out}
+    return [_bare(value) for value in config] if isinstance(config, list) else config
+
+
 def _parts(model):
     """The layers of a Sequential, nested ones included, in order; anything else is one part."""
     if isinstance(model, keras.Sequential):

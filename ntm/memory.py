@@ -1,11 +1,38 @@
-"""Reading and writing: equations 2 to 4 of Graves, Wayne and Danihelka (2014).
+"""The memory at first, reading and writing: equations 2 to 4 of Graves, Wayne and Danihelka (2014).
 
 B is the batch, N the memory rows, M the width of a row, H the heads.
 """
 
+import math
+
 from keras import ops
 
 from ntm.rows import spread, total
+
+# Not nothing: a feed-forward controller that reads zeros from an empty row and sees a vector of
+# zeros could not tell it from recall (docs/copy.md).
+INITIAL_MEMORY = 0.1
+# Of the waves of which row codes are made: radians a row of the fastest, and how many times as fast
+# it is as the slowest.
+FASTEST_WAVE, WAVE_RANGE = 2.0, 50.0
+
+
+def first_memory(n_width, m_depth, row_codes, dtype):
+    """The memory that every sequence begins with.
+
+    0.1 + row_codes * sin(r_k i + (j mod 2) pi / 2) in row i and column j, where k is floor(j / 2)
+    and the rates r_k fall geometrically from 2 to 1 / 25 radians a row.
+
+    Returns:
+        (M, N), columns first, as the state holds it.
+    """
+    column = ops.arange(m_depth, dtype=dtype)[:, None]
+    row = ops.arange(n_width, dtype=dtype)[None, :]
+    wave = ops.floor(column / 2)
+    slowest = max(1, (m_depth - 1) // 2)
+    rate = FASTEST_WAVE * WAVE_RANGE ** (-wave / slowest)
+    phase = (column - 2 * wave) * (math.pi / 2)
+    return INITIAL_MEMORY + row_codes * ops.sin(rate * row + phase)
 
 
 def read(memory, weights):
