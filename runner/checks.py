@@ -98,6 +98,7 @@ def settle(config: DictConfig, overrides: Sequence[str]) -> tuple[DictConfig, li
 
     Raises ConfigError.
     """
+    _check_recipe(overrides)
     _check_shape(config)
     _check_choices(config)
     config = saved.with_saved(config, overrides)
@@ -143,6 +144,16 @@ def _check_shape(config: DictConfig) -> None:
             raise ConfigError(
                 f"{group}.name={name} cannot be set by itself: choose an option with "
                 f"{group}=... ({', '.join(options)})."
+            )
+
+
+def _check_recipe(overrides: Sequence[str]) -> None:
+    """Refuse to choose what follows from other choices; Hydra passes over a misspelt one."""
+    for given in overrides:
+        if given.lstrip("+~").partition("=")[0] == "recipe":
+            raise ConfigError(
+                f"{given}: the recipe cannot be chosen, it follows from task=... and "
+                "controller=...; set its values by their keys, such as trainer.steps=..."
             )
 
 

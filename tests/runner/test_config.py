@@ -141,6 +141,24 @@ def test_a_recipe_sets_no_value_of_the_controller_it_chooses() -> None:
         assert not {"controller", "model"} & {str(key) for key in recipe}
 
 
+def test_a_controllers_own_recipe_goes_over_the_tasks_and_under_all_else(
+    composed: Compose,
+) -> None:
+    feed_forward = "controller=double_dense"
+    assert composed(feed_forward).trainer.steps > composed().trainer.steps
+    assert composed(feed_forward, "experiment=quick") == composed("experiment=quick", feed_forward)
+    assert composed(feed_forward, "experiment=quick").trainer.steps == 50
+    assert composed(feed_forward, "trainer.steps=7").trainer.steps == 7
+    for file in (ROOT / "conf/recipe").iterdir():
+        config = composed(*_chosen_by(file.stem))
+        assert f"{config.task.name}_{config.controller.name}" == file.stem
+
+
+def _chosen_by(recipe: str) -> list[str]:
+    [task] = (name for name in TASKS if recipe.startswith(f"{name}_"))
+    return [f"task={task}", f"controller={recipe.removeprefix(f'{task}_')}"]
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -198,6 +216,14 @@ def test_what_cannot_be_used_is_refused_with_what_would_be_right(
     OmegaConf.update(config, key.lstrip("+"), yaml.safe_load(value), force_add=key[0] == "+")
     with pytest.raises(ConfigError, match=re.escape(message)):
         checks.settle(config, [override])
+
+
+@pytest.mark.parametrize("override", ["recipe=copy_dense", "recipe=a,b", "~recipe"])
+def test_a_recipe_that_follows_from_others_cannot_be_chosen(
+    override: str, composed: Compose
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(f"{override}: the recipe cannot be chosen")):
+        checks.settle(composed(), [override])
 
 
 @pytest.mark.parametrize("units", [[], [100, 0]])
