@@ -92,6 +92,11 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             the same in all rows, others for each column and sequence. Drawn as `state_noise` is.
             What a head that is spread over all rows reads or leaves there depends on how many are
             written; with noise on it, no machine can rely on that.
+        read_noise: standard deviation of normal noise on what the controller sees of the read
+            vectors, new at each step of training; what goes to the output has none. Drawn as
+            `state_noise` is. A controller without a state is told by the read vectors alone where
+            it is; with noise on them it does the same for all that are alike, also for those that
+            were blurred on the way.
         state_clip_norm: None, or the largest Euclidean norm that, in training, the gradient of the
             loss with respect to each of a sequence's states at a step may have. A gradient that
             explodes on its way back through time ends there, for that sequence and state alone;
@@ -133,6 +138,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         state_noise=0.0,
         state_drift=0.0,
         memory_noise=0.0,
+        read_noise=0.0,
         state_clip_norm=None,
         seed=None,
         **kwargs,
@@ -148,7 +154,10 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         checks.shifts_fit(shift_range, n_width)
         checks.share(dropout=dropout)
         checks.at_least_zero(
-            state_noise=state_noise, state_drift=state_drift, memory_noise=memory_noise
+            state_noise=state_noise,
+            state_drift=state_drift,
+            memory_noise=memory_noise,
+            read_noise=read_noise,
         )
         checks.above_zero_or_none(state_clip_norm=state_clip_norm)
         checks.finite(
@@ -171,6 +180,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         self.state_noise = state_noise
         self.state_drift = state_drift
         self.memory_noise = memory_noise
+        self.read_noise = read_noise
         self.state_clip_norm = state_clip_norm
         self.seed = seed
         if dropout or self.has_noise:
@@ -195,7 +205,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
     @property
     def has_noise(self):
         """Whether something random is added in training."""
-        return bool(self.state_noise or self.state_drift or self.memory_noise)
+        return any((self.state_noise, self.state_drift, self.memory_noise, self.read_noise))
 
     @property
     def controller_model(self):
@@ -288,7 +298,11 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         inputs, noise = inputs[:, : self.input_dim], inputs[:, self.input_dim :]
         if training and self.dropout:
             inputs = self.drop(inputs)
-        seen = ops.concatenate([inputs, _flat(state.reads)], axis=-1)
+        reads = _flat(state.reads)
+        if self.read_noise and noise.shape[-1]:
+            on_reads, noise = noise[:, : reads.shape[-1]], noise[:, reads.shape[-1] :]
+            reads = reads + ops.cast(on_reads, reads.dtype)
+        seen = ops.concatenate([inputs, reads], axis=-1)
         controller_output, controller_states = self.controller(
             seen, state.controller, training=training
         )
@@ -317,8 +331,8 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             states: the states before the first step.
 
         Returns:
-            `(sequences, states)`: beside the inputs, what each step adds to the controller's state;
-            the memory with its noise.
+            `(sequences, states)`: beside the inputs, what each step adds to the read vectors and to
+            the controller's state; the memory with its noise.
         """
         batch, steps = ops.shape(sequences)[:2]
         seed, dtype = self.seed_generator, self.compute_dtype
@@ -326,13 +340,19 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             noise = self.memory_noise * normal((batch, self.m_depth, 1), seed, dtype)
             columns = ops.reshape(states[1], (-1, self.m_depth, self.n_width))
             states = [states[0], _flat(columns + noise), *states[2:]]
-        size = sum(self.controller.noise_sizes) if self.state_noise or self.state_drift else 0
-        if not size:
-            return sequences, states
-        noise = self.state_noise * normal((batch, steps, size), seed, dtype)
-        if self.state_drift:
-            noise = noise + self.state_drift * normal((batch, 1, size), seed, dtype)
-        return ops.concatenate([ops.cast(sequences, dtype), noise], axis=-1), states
+        beside = []
+        if self.read_noise:
+            size = self.read_heads * self.m_depth
+            beside.append(self.read_noise * normal((batch, steps, size), seed, dtype))
+        size = sum(self.controller.noise_sizes)
+        if size and (self.state_noise or self.state_drift):
+            noise = self.state_noise * normal((batch, steps, size), seed, dtype)
+            if self.state_drift:
+                noise = noise + self.state_drift * normal((batch, 1, size), seed, dtype)
+            beside.append(noise)
+        if beside:
+            sequences = ops.concatenate([ops.cast(sequences, dtype), *beside], axis=-1)
+        return sequences, states
 
     def get_initial_state(self, batch_size=None):
         """`first_memory`, read vectors a small constant, weightings on row 0, the rest zero."""
@@ -386,6 +406,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             "state_noise": self.state_noise,
             "state_drift": self.state_drift,
             "memory_noise": self.memory_noise,
+            "read_noise": self.read_noise,
             "state_clip_norm": self.state_clip_norm,
             "seed": self.seed,
         }

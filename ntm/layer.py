@@ -25,6 +25,7 @@ CELL_ARGUMENTS = (
     "state_noise",
     "state_drift",
     "memory_noise",
+    "read_noise",
     "state_clip_norm",
     "seed",
 )
@@ -73,6 +74,7 @@ class NeuralTuringMachine(keras.layers.RNN):
         state_noise=0.0,
         state_drift=0.0,
         memory_noise=0.0,
+        read_noise=0.0,
         state_clip_norm=None,
         seed=None,
         gradient_checkpointing=None,
@@ -97,6 +99,7 @@ class NeuralTuringMachine(keras.layers.RNN):
             state_noise=state_noise,
             state_drift=state_drift,
             memory_noise=memory_noise,
+            read_noise=read_noise,
             state_clip_norm=state_clip_norm,
             seed=seed,
             name="ntm_cell",

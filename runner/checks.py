@@ -66,7 +66,13 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
         "larger than 0",
     ),
     (
-        ("ntm.state_noise", "ntm.state_drift", "ntm.memory_noise", "trainer.restarts"),
+        (
+            "ntm.state_noise",
+            "ntm.state_drift",
+            "ntm.memory_noise",
+            "ntm.read_noise",
+            "trainer.restarts",
+        ),
         lambda value: 0 <= value < math.inf,
         "at least 0",
     ),

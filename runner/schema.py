@@ -35,6 +35,7 @@ class Ntm:
     state_noise: float
     state_drift: float
     memory_noise: float
+    read_noise: float
     state_clip_norm: float | None
     gradient_checkpointing: int | None
 

@@ -120,7 +120,8 @@ def random_machine(kind: str, **options: Any) -> NeuralTuringMachine:
             keras.layers.Dropout(0.4, seed=2),
         ]
         arguments: dict[str, Any] = {"dropout": 0.3, "seed": 3}
-        arguments |= {"state_noise": 0.2, "state_drift": 0.1, "memory_noise": 0.3}
+        noises = {"state_noise": 0.2, "state_drift": 0.1, "memory_noise": 0.3, "read_noise": 0.1}
+        arguments |= noises
     else:
         parts, arguments = (
             [keras.layers.Dense(6, use_bias=False), keras.layers.BatchNormalization()],

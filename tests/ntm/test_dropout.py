@@ -172,6 +172,37 @@ def test_noise_on_memory_moves_all_rows_alike() -> None:
         assert abs(np.corrcoef(*(part.ravel() for part in pair))[0, 1]) < 0.1
 
 
+def test_noise_on_what_is_read_is_seen_by_the_controller_alone() -> None:
+    """A controller that puts out what it sees of the read vectors, over a memory nobody changes."""
+    layer = built(
+        None,
+        read_noise=0.3,
+        seed=1,
+        return_state=True,
+        return_sequences=True,
+        read_to_output=False,
+    )
+    kernel, bias = (np.zeros_like(weight) for weight in layer.get_weights())
+    kernel[INPUTS : INPUTS + UNITS, :UNITS] = np.eye(UNITS)
+    bias[-2 * WIDTH : -WIDTH] = -40  # Nothing is erased.
+    layer.set_weights([kernel, bias])
+    silence = np.zeros((400, STEPS, INPUTS), "float32")
+    quiet, _, memory, *_ = map(numpy, layer(silence, training=False))
+    first, _, moved, _, reads, *_ = map(numpy, layer(silence, training=True))
+    np.testing.assert_allclose(moved, memory, atol=1e-6)
+    np.testing.assert_allclose(reads, 0.1, atol=1e-6)
+    np.testing.assert_allclose(quiet, 0.1, atol=1e-6)
+    noise = first - quiet
+    assert noise.std() == pytest.approx(0.3, rel=0.1)
+    for pair in (
+        (noise[:-1], noise[1:]),
+        (noise[:, :-1], noise[:, 1:]),
+        (noise[..., 0], noise[..., 1]),
+        (noise, numpy(layer(silence, training=True)[0]) - quiet),
+    ):
+        assert abs(np.corrcoef(*(part.ravel() for part in pair))[0, 1]) < 0.1
+
+
 @pytest.mark.parametrize("noise", [-0.1, float("nan"), float("inf"), True])
 def test_noise_that_makes_no_sense_is_refused(noise: float) -> None:
     with pytest.raises(ValueError, match="state_noise must be a number of at least 0"):
@@ -180,6 +211,8 @@ def test_noise_that_makes_no_sense_is_refused(noise: float) -> None:
         NeuralTuringMachine(UNITS, state_drift=noise)
     with pytest.raises(ValueError, match="memory_noise must be a number of at least 0"):
         NeuralTuringMachine(UNITS, memory_noise=noise)
+    with pytest.raises(ValueError, match="read_noise must be a number of at least 0"):
+        NeuralTuringMachine(UNITS, read_noise=noise)
 
 
 def test_moving_averages_follow_the_equation() -> None:

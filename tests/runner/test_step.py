@@ -23,6 +23,7 @@ TINY = (
     "controller=double_dense",
     "controller.units=6",
     "ntm.memory_noise=0",  # which shards draw each for themselves
+    "ntm.read_noise=0",
 )
 BATCH = 4
 # What a compiled program would say if it left the device before its end.
