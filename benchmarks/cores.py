@@ -21,8 +21,8 @@ from collections.abc import Iterator
 import _common as common
 
 BATCHES = (32, 128)
-TURNS, ROUNDS_A_TURN, SEQUENCES_A_ROUND = 2, 6, 640
-SECONDS_BEFORE = 4
+TURNS, ROUNDS_A_TURN, SEQUENCES_A_ROUND = 2, 5, 640
+SECONDS_BEFORE = 3
 
 
 def main() -> None:

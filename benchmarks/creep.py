@@ -21,8 +21,8 @@ JOB = (
     "controller=double_dense",
     "ntm.n_width=32",
     "task.max_length=5",
-    "trainer.steps=200",
-    "trainer.evaluate_every=200",
+    "trainer.steps=100",
+    "trainer.evaluate_every=100",
     "evaluate.cases=[length=5]",
     "evaluate.sequences=64",
 )

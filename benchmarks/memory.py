@@ -48,8 +48,10 @@ def main() -> None:
 def _measured(length: int, segment: int) -> list[tuple[float, float]]:
     """Median seconds and peak of each, in turns."""
     cores = sorted(os.sched_getaffinity(0))
-    servers = [common.Server("train", length, k, cores=cores).ready() for k in (None, segment)]
+    servers = [common.Server("train", length, k, cores=cores) for k in (None, segment)]
     try:
+        for server in servers:
+            server.ready()
         answers = [[server.ask() for server in servers] for _ in range(ROUNDS)]
     finally:
         for server in servers:
