@@ -6,7 +6,6 @@ import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,7 +24,7 @@ NEUTRAL = [
     "test_saving.py",
     "test_seed_readme.py",
 ]
-# One test of a kind, since JAX compiles for each anew.
+# One test of a kind.
 QUICK = [
     "test_addressing.py",
     "test_clipping.py::test_two_steps_by_hand",
@@ -63,22 +62,11 @@ def installed() -> list[str]:
     return [name for name in ("jax", "torch") if importlib.util.find_spec(name)]
 
 
-@pytest.fixture(scope="module")
-def quick_runs() -> Iterator[dict[str, subprocess.Popen[str]]]:
-    """All backends at once, one core each."""
-    runs = {backend: start(backend, QUICK) for backend in installed()}
-    yield runs
-    for run in runs.values():
-        run.kill()
-
-
-@pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_one_test_of_a_kind_passes(
-    backend: str, quick_runs: dict[str, subprocess.Popen[str]]
-) -> None:
-    if backend not in quick_runs:
-        pytest.skip(f"{backend} is not installed (extra `backends`)")
-    assert_passes(quick_runs[backend])
+def test_one_test_of_a_kind_passes_on_pytorch() -> None:
+    """JAX compiles for each of them anew and has its turn among the slow tests."""
+    if "torch" not in installed():
+        pytest.skip("torch is not installed (extra `backends`)")
+    assert_passes(start("torch", QUICK))
 
 
 @pytest.mark.slow
