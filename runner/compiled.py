@@ -41,10 +41,11 @@ DIRECTORY_FLAG = "--tf_xla_persistent_cache_directory"
 def keep(directory: str | None) -> None:
     """Make TensorFlow, which must not be imported yet, keep what it compiles for CPUs.
 
-    directory: where, None for nowhere. Programs of each release of TensorFlow and each kind of
-        processor are kept apart in it, so that machines of a cluster may share it. One that
-        cannot be written is not used, with a warning. `TF_XLA_FLAGS` comes first where it names
-        a directory of its own. Programs that were cut short are deleted.
+    directory: where, None for nowhere. Programs of each release of TensorFlow, each kind of
+        processor and other `XLA_FLAGS` are kept apart in it, so that machines of a cluster may
+        share it. A directory that cannot be written is not used, with a warning. `TF_XLA_FLAGS`
+        comes first where it names a directory of its own. Programs that were cut short are
+        deleted.
     """
     flags = os.environ.get(FLAGS, "")
     if directory is None or DIRECTORY_FLAG in flags:
@@ -146,11 +147,11 @@ def _failure(error: Exception) -> str | None:
 
 
 def _kind() -> str:
-    """A name for the machines that can run each other's programs."""
+    """A name for the machines, and flags of XLA, whose programs can stand for each other."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         lines = []
     processor = next((line for line in lines if line.startswith("flags")), platform.processor())
-    parts = (platform.system(), platform.machine(), processor)
+    parts = (platform.system(), platform.machine(), processor, os.environ.get("XLA_FLAGS", ""))
     return f"{version('tensorflow')}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:12]}"

@@ -46,6 +46,16 @@ def test_a_second_process_finds_what_the_first_compiled(tmp_path: Path) -> None:
     assert programs() == first
 
 
+def test_programs_of_other_flags_are_kept_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for flags in ("", "--xla_backend_optimization_level=0"):
+        monkeypatch.setenv("XLA_FLAGS", flags)
+        compiled.keep(str(tmp_path))
+        monkeypatch.setenv(compiled.FLAGS, "")
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_a_damaged_program_does_not_stop_the_next_run_but_one(tmp_path: Path) -> None:
     """One that was cut short is found at the start, others only when TensorFlow reads them."""
     run(tmp_path)

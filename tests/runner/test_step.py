@@ -144,6 +144,7 @@ def test_a_gradient_within_its_bound_does_not_fade(
     assert np.linalg.norm(weights(step) - before) == pytest.approx(norm, rel=1e-3)
 
 
+@pytest.mark.slow  # Four steps to compile.
 def test_the_bound_on_gradients_of_states_grows(
     composed: Compose, task: Task, batches: list[Batch]
 ) -> None:
