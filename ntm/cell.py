@@ -5,12 +5,11 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from ntm import addressing, checks, heads
+from ntm import addressing, checks, heads, noise
 from ntm.clipping import clip_gradient
 from ntm.controller import Controller, serialised
 from ntm.dropout import DropoutWithController
 from ntm.memory import INITIAL_MEMORY, first_memory, read, write
-from ntm.noise import normal
 
 # Rows that only the tails of weightings have touched are short. With a smaller bound, the cosine
 # takes their directions as seriously as those of written rows, and gradients through them explode:
@@ -264,7 +263,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         """One step on `NTMState`s, the equations above.
 
         Args:
-            inputs: (B, input_dim), and beside it what `with_noise` adds.
+            inputs: (B, input_dim), and beside it what `ntm.noise.draw` adds.
             state: the `NTMState` before the step.
             training: as in `call`.
 
@@ -295,19 +294,18 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
     def _instruct(self, inputs, state, training):
         """What the controller says: output without the read vectors' part, instructions, states."""
         inputs = ops.cast(inputs, self.compute_dtype)
-        inputs, noise = inputs[:, : self.input_dim], inputs[:, self.input_dim :]
+        inputs, on_reads, on_states = noise.separate(self, inputs)
         if training and self.dropout:
             inputs = self.drop(inputs)
         reads = _flat(state.reads)
-        if self.read_noise and noise.shape[-1]:
-            on_reads, noise = noise[:, : reads.shape[-1]], noise[:, reads.shape[-1] :]
+        if on_reads.shape[-1]:
             reads = reads + ops.cast(on_reads, reads.dtype)
         seen = ops.concatenate([inputs, reads], axis=-1)
         controller_output, controller_states = self.controller(
             seen, state.controller, training=training
         )
-        if noise.shape[-1]:
-            controller_states = self.controller.noisy(controller_states, noise)
+        if on_states.shape[-1]:
+            controller_states = self.controller.noisy(controller_states, on_states)
         output, instructions = heads.split(
             ops.cast(controller_output, state.memory.dtype),
             self.units,
@@ -319,40 +317,6 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             self.sharpness_offset,
         )
         return output, instructions, controller_states
-
-    def with_noise(self, sequences, states):
-        """Inputs and first states of training, with what is random.
-
-        Drawn for all steps at once, a third of the cost of one by one, and the same in the
-        backward pass, which computes steps again.
-
-        Args:
-            sequences: (B, T, input_dim).
-            states: the states before the first step.
-
-        Returns:
-            `(sequences, states)`: beside the inputs, what each step adds to the read vectors and to
-            the controller's state; the memory with its noise.
-        """
-        batch, steps = ops.shape(sequences)[:2]
-        seed, dtype = self.seed_generator, self.compute_dtype
-        if self.memory_noise:
-            noise = self.memory_noise * normal((batch, self.m_depth, 1), seed, dtype)
-            columns = ops.reshape(states[1], (-1, self.m_depth, self.n_width))
-            states = [states[0], _flat(columns + noise), *states[2:]]
-        beside = []
-        if self.read_noise:
-            size = self.read_heads * self.m_depth
-            beside.append(self.read_noise * normal((batch, steps, size), seed, dtype))
-        size = sum(self.controller.noise_sizes)
-        if size and (self.state_noise or self.state_drift):
-            noise = self.state_noise * normal((batch, steps, size), seed, dtype)
-            if self.state_drift:
-                noise = noise + self.state_drift * normal((batch, 1, size), seed, dtype)
-            beside.append(noise)
-        if beside:
-            sequences = ops.concatenate([ops.cast(sequences, dtype), *beside], axis=-1)
-        return sequences, states
 
     def get_initial_state(self, batch_size=None):
         """`first_memory`, read vectors a small constant, weightings on row 0, the rest zero."""

@@ -5,7 +5,7 @@ import operator
 import keras
 from keras import ops
 
-from ntm import checks, loop
+from ntm import checks, loop, noise
 from ntm.cell import GATE_OFFSET, NTMCell
 
 CELL_ARGUMENTS = (
@@ -117,7 +117,7 @@ class NeuralTuringMachine(keras.layers.RNN):
             "zero_output_for_mask": self.zero_output_for_mask,
         }
         if training and self.cell.has_noise:
-            sequences, initial_state = self.cell.with_noise(sequences, initial_state)
+            sequences, initial_state = noise.draw(self.cell, sequences, initial_state)
         if keras.backend.backend() != "tensorflow" or self.unroll:
             arguments["unroll"] = self.unroll
             return loop.recurrence(self.cell, sequences, initial_state, mask, **arguments)
