@@ -28,7 +28,8 @@ types: .venv
 check: test slow lint types ## what CI runs
 
 bench: backends
-	@set -e; for script in benchmarks/[!_]*.py; do echo "== $$script"; $(BIN)/python $$script; done
+	@set -e; for script in benchmarks/[!_]*.py; do echo "== $$script"; began=$$(date +%s); \
+		$(BIN)/python $$script; echo "took $$(($$(date +%s) - began)) s"; echo; done
 
 .venv: $(VENV)/.installed
 backends: $(VENV)/.backends
