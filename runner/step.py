@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import keras
@@ -29,6 +30,9 @@ NOISE_TABLE, TABLE_RATIO = 2**22, 8
 # Parts of a sum over all weights, a multiple of what vector registers hold.
 LANES = 128
 
+# So many steps may be handed over before the result of one is there.
+AHEAD = 2
+
 # What earlier runs of this process have compiled, by a description of it.
 _steps: dict[str, TrainingStep] = {}
 
@@ -45,6 +49,27 @@ class StepResult(NamedTuple):
     bit_errors: tf.Tensor
     gradient_norm: tf.Tensor
     skipped: tf.Tensor
+
+
+@contextmanager
+def handed_over() -> Iterator[None]:
+    """Let this thread's steps be computed while Python prepares the next ones.
+
+    What fails is raised where its result is read, or at a later step, and all that was handed over
+    after it is dropped: variables then are as the last sound step left them.
+    """
+    tf.config.experimental.set_synchronous_execution(False)
+    try:
+        yield
+        tf.config.experimental.set_synchronous_execution(True)
+    except BaseException:
+        # What fails may be on its way: an operation behind it waits for that, and fails with it.
+        with suppress(tf.errors.OpError):
+            tf.add(0.0, 0.0).numpy()
+        # Until then everything else fails, too.
+        tf.experimental.async_clear_error()
+        tf.config.experimental.set_synchronous_execution(True)
+        raise
 
 
 class TrainingStep:

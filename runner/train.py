@@ -16,7 +16,7 @@ from runner import build, checkpoint, data
 from runner.errors import RunError
 from runner.evaluate import Evaluator
 from runner.files import HISTORY, write_json
-from runner.step import StepResult, TrainingStep
+from runner.step import AHEAD, StepResult, TrainingStep, handed_over
 from tasks import Task
 
 log = logging.getLogger(__name__)
@@ -118,9 +118,13 @@ class Training:
         """
         self.watcher = watcher
         try:
-            while self._attempt():
-                self._begin_again()
+            with handed_over():
+                while self._attempt():
+                    self._begin_again()
         finally:
+            # The updates made: an interrupt or an error may have come with steps on their way.
+            updates = int(self.step.optimizer.iterations.numpy())
+            self.progress.step = self.progress.began + updates
             if self.progress.step:
                 self.save()
         return self.progress
@@ -188,10 +192,11 @@ class Training:
     def _begin_again(self) -> None:
         progress = self.progress
         progress.restarts += 1
+        config = OmegaConf.merge(self.config, {"seed": self._seed()})
+        model = build.model_from(config, self.task)
         progress.began = progress.step
         progress.judged = False
-        config = OmegaConf.merge(self.config, {"seed": self._seed()})
-        self.step.restart(build.model_from(config, self.task), self._seed())
+        self.step.restart(model, self._seed())
         self.watcher.began_again(self._end())
 
     def _seed(self) -> int:
@@ -204,16 +209,17 @@ class Training:
     def _train(self, number: int, batch: Sequence[Any]) -> None:
         progress = self.progress
         start = time.perf_counter()
-        result = self.step(*batch)
-        if not self._compiled:
-            float(result.loss_bits)  # Waits for the device.
-            self._compiled = True
-            progress.compile_seconds += time.perf_counter() - start
-        else:
+        self._pending.append((number, self.step(*batch)))
+        progress.step = number
+        ahead = AHEAD if self._compiled else 0
+        if len(self._pending) > ahead:
+            float(self._pending[-1 - ahead][1].loss_bits)  # Waits for the device.
+        if self._compiled:
             progress.seconds += time.perf_counter() - start
             progress.timed_steps += 1
-        progress.step = number
-        self._pending.append((number, result))
+        else:
+            progress.compile_seconds += time.perf_counter() - start
+            self._compiled = True
 
     def _log(self) -> None:
         """Read the results since the last time, check them, and tell the watcher their means."""

@@ -288,6 +288,42 @@ def test_an_interrupted_run_saves_first(
     assert checkpoint.step_of(last) == 6
 
 
+@pytest.mark.parametrize("log_every", [2, 100])
+def test_a_step_that_fails_on_its_way_loses_none_before_it(
+    log_every: int, composed: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others were handed over when it shows; none of them is made, or counted."""
+    call, made_of, waited = TrainingStep.__call__, TrainingStep._run, []
+
+    def fails_at_step_7(self: TrainingStep, *batch: Any) -> Any:
+        sound = tf.debugging.assert_less(
+            self.optimizer.iterations.value, tf.constant(6, tf.int64), "worn out"
+        )
+        with tf.control_dependencies([sound]):
+            return made_of(self, *batch)
+
+    def watched(self: TrainingStep, *batch: Any) -> Any:
+        # Not asked later: TensorFlow prints what it is asked of in vain.
+        waited.append(not waited and tf.config.experimental.get_synchronous_execution())
+        return call(self, *batch)
+
+    monkeypatch.setattr(TrainingStep, "_run", fails_at_step_7)
+    monkeypatch.setattr(TrainingStep, "__call__", watched)
+    monkeypatch.setattr(runner.step, "_steps", {})
+    config = composed(*TINY, "trainer.steps=20", f"trainer.log_every={log_every}")
+    with pytest.raises(tf.errors.InvalidArgumentError, match="worn out"):
+        run(config, tmp_path)
+    assert 7 <= len(waited) <= 7 + runner.step.AHEAD
+    assert not any(waited)
+    assert tf.config.experimental.get_synchronous_execution()
+    assert "worn out" in read(tmp_path, "status.json")["error"]
+    last = checkpoint.latest(tmp_path / "checkpoints")
+    assert last is not None
+    assert checkpoint.step_of(last) == 6
+    with np.load(last) as arrays:
+        assert json.loads(str(arrays["progress"]))["step"] == 6
+
+
 def test_a_second_signal_does_not_end_the_saving(
     composed: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
