@@ -23,8 +23,8 @@ class NTMState(NamedTuple):
     """What the machine carries from step to step.
 
     In the recurrent layer's list of states every field is flattened to (B, size), the order is
-    the one below, and the controller's states follow one by one; `NTMCell.unpack` and
-    `NTMCell.pack` convert.
+    the one below, and the states of controller and readout follow one by one; `NTMCell.unpack`
+    and `NTMCell.pack` convert.
 
     Attributes:
         output: (B, units), the output of the last step (Keras repeats it on masked steps).
@@ -32,6 +32,7 @@ class NTMState(NamedTuple):
         weights: (B, R + W, N), the weightings of all heads, the read heads first.
         reads: (B, R, M), the vectors read in the last step.
         controller: list of the controller's own states.
+        readout: list of the readout's own states, empty where there is none.
     """
 
     output: Any
@@ -39,6 +40,7 @@ class NTMState(NamedTuple):
     weights: Any
     reads: Any
     controller: list[Any]
+    readout: list[Any]
 
 
 @keras.saving.register_keras_serializable(package="ntm")
@@ -51,7 +53,8 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         w <- address(M, w, instructions)        (equations 5 to 9)
         r <- w_read M                           (equation 2)
         M <- M * (1 - w_write e) + w_write a    (equations 3 and 4)
-        output = activation(o + r P)            (P only with `read_to_output`)
+        output = activation(o + r P + q)        (P only with `read_to_output`)
+        q = readout([x, r of the step before, h])  (only with `readout_units`)
 
     Args:
         units: width of the output.
@@ -64,6 +67,11 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         write_heads: W, at least 1.
         activation: of the output.
         read_to_output: add a learned projection P of this step's read vectors to the output.
+        readout_units: width of an LSTM of its own beside the controller, 0 for none, whose state
+            reaches the output alone: a linear layer adds q to it. It sees what the controller does,
+            and h, what the controller's last layer makes its output of (an LSTM's output). What it
+            keeps in mind, such as how often something was done, no head can follow, so heads go on
+            rightly where it has never been. No noise is added to its state.
         gate_offset: subtracted from the instruction of the gate before its sigmoid. Above 0, a new
             machine mostly keeps its heads where they are; at 0, as in the paper, each step blurs
             half of every weighting over all rows, and some tasks are learned late or never. Tasks
@@ -130,6 +138,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         write_heads=1,
         activation="linear",
         read_to_output=True,
+        readout_units=0,
         gate_offset=GATE_OFFSET,
         sharpness_offset=0.0,
         row_codes=0.0,
@@ -151,6 +160,8 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             write_heads=write_heads,
         )
         checks.shifts_fit(shift_range, n_width)
+        if readout_units:
+            checks.counts(readout_units=readout_units)
         checks.share(dropout=dropout)
         checks.at_least_zero(
             state_noise=state_noise,
@@ -171,6 +182,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         self.write_heads = write_heads
         self.activation = keras.activations.get(activation)
         self.read_to_output = read_to_output
+        self.readout_units = readout_units
         self.gate_offset = gate_offset
         self.sharpness_offset = sharpness_offset
         self.row_codes = row_codes
@@ -200,11 +212,25 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             self.projection = keras.layers.Dense(
                 units, use_bias=False, name="read_to_output", dtype=self.dtype_policy
             )
+        self.readout = None
+        if readout_units:
+            layers = [
+                keras.layers.LSTM(readout_units, name="lstm", dtype=self.dtype_policy),
+                keras.layers.Dense(units, use_bias=False, name="added", dtype=self.dtype_policy),
+            ]
+            self.readout = Controller(
+                keras.Sequential(layers), units, name="readout", dtype=self.dtype_policy
+            )
 
     @property
     def has_noise(self):
         """Whether something random is added in training."""
         return any((self.state_noise, self.state_drift, self.memory_noise, self.read_noise))
+
+    @property
+    def networks(self):
+        """The controller and, if there is one, the readout."""
+        return [self.controller] if self.readout is None else [self.controller, self.readout]
 
     @property
     def controller_model(self):
@@ -229,7 +255,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             self.n_width * self.m_depth,
             heads_count * self.n_width,
             self.read_heads * self.m_depth,
-            *self.controller.state_size,
+            *(size for network in self.networks for size in network.state_size),
         ]
 
     @property
@@ -241,13 +267,16 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             (self.m_depth, self.n_width),
             (heads_count, self.n_width),
             (self.read_heads, self.m_depth),
-            *((size,) for size in self.controller.state_size),
+            *((size,) for network in self.networks for size in network.state_size),
         ]
 
     def build(self, input_shape):
         self.input_dim = input_shape[-1]
         reads_dim = self.read_heads * self.m_depth
-        self.controller.build((input_shape[0], input_shape[-1] + reads_dim))
+        seen_dim = input_shape[-1] + reads_dim
+        self.controller.build((input_shape[0], seen_dim))
+        if self.readout is not None:
+            self.readout.build((input_shape[0], seen_dim + self.controller.features_dim))
         if self.projection is not None:
             self.projection.build((input_shape[0], reads_dim))
         self.built = True
@@ -271,7 +300,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             `(state, instructions)`: the `NTMState` after it, and the `ntm.heads.Instructions` that
             the heads followed.
         """
-        output, instructions, controller_states = self._instruct(inputs, state, training)
+        output, instructions, *states = self._instruct(inputs, state, training)
         weights = addressing.address(
             state.memory,
             state.weights,
@@ -289,10 +318,12 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         if self.projection is not None:
             output = output + ops.cast(self.projection(_flat(reads)), output.dtype)
         output = self.activation(output)
-        return NTMState(output, memory, weights, reads, controller_states), instructions
+        return NTMState(output, memory, weights, reads, *states), instructions
 
     def _instruct(self, inputs, state, training):
-        """What the controller says: output without the read vectors' part, instructions, states."""
+        """What controller and readout say: output without the read vectors' part, instructions,
+        states of one and of the other.
+        """
         inputs = ops.cast(inputs, self.compute_dtype)
         inputs, on_reads, on_states = noise.separate(self, inputs)
         if training and self.dropout:
@@ -301,7 +332,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         if on_reads.shape[-1]:
             reads = reads + ops.cast(on_reads, reads.dtype)
         seen = ops.concatenate([inputs, reads], axis=-1)
-        controller_output, controller_states = self.controller(
+        controller_output, features, controller_states = self.controller(
             seen, state.controller, training=training
         )
         if on_states.shape[-1]:
@@ -316,7 +347,15 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             self.gate_offset,
             self.sharpness_offset,
         )
-        return output, instructions, controller_states
+        if self.readout is None:
+            return output, instructions, controller_states, []
+        added, _, readout_states = self.readout(
+            ops.concatenate([seen, ops.cast(features, seen.dtype)], axis=-1),
+            state.readout,
+            training=training,
+        )
+        output = output + ops.cast(added, output.dtype)
+        return output, instructions, controller_states, readout_states
 
     def get_initial_state(self, batch_size=None):
         """`first_memory`, read vectors a small constant, weightings on row 0, the rest zero."""
@@ -330,25 +369,32 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             ops.zeros((batch_size, memory), dtype=dtype) + ops.reshape(start, (-1,)),
             ops.zeros((batch_size, weights), dtype=dtype) + first_row,
             ops.full((batch_size, reads), INITIAL_MEMORY, dtype=dtype),
-            *self.controller.get_initial_state(batch_size),
+            *(
+                start
+                for network in self.networks
+                for start in network.get_initial_state(batch_size)
+            ),
         ]
 
     def unpack(self, states):
         """A recurrent layer's list of states as an `NTMState`."""
-        output, memory, weights, reads, *controller = states
+        output, memory, weights, reads, *states = states
+        count = len(self.controller.state_size)
         return NTMState(
             output,
             ops.swapaxes(ops.reshape(memory, (-1, self.m_depth, self.n_width)), 1, 2),
             ops.reshape(weights, (-1, self.read_heads + self.write_heads, self.n_width)),
             ops.reshape(reads, (-1, self.read_heads, self.m_depth)),
-            list(controller),
+            states[:count],
+            states[count:],
         )
 
     def pack(self, state):
         """An `NTMState` as the list of states that a recurrent layer carries."""
         columns = ops.swapaxes(state.memory, 1, 2)
         flat = [state.output, _flat(columns), _flat(state.weights), _flat(state.reads)]
-        return [ops.cast(value, self.compute_dtype) for value in (*flat, *state.controller)]
+        states = (*flat, *state.controller, *state.readout)
+        return [ops.cast(value, self.compute_dtype) for value in states]
 
     def get_config(self):
         model = None if self._default_controller else self.controller_model
@@ -363,6 +409,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             "write_heads": self.write_heads,
             "activation": keras.activations.serialize(self.activation),
             "read_to_output": self.read_to_output,
+            "readout_units": self.readout_units,
             "gate_offset": self.gate_offset,
             "sharpness_offset": self.sharpness_offset,
             "row_codes": self.row_codes,

@@ -55,6 +55,7 @@ class Controller(keras.layers.Layer):
             )
         self.stage_input_dims = []
         for stage in self.stages:
+            self.features_dim = shape[-1]
             self.stage_input_dims.append(shape[-1])
             if not stage.built:
                 stage.build(shape)
@@ -68,8 +69,20 @@ class Controller(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs, states, training=None):
+        """One time step.
+
+        Args:
+            inputs: (B, input_dim).
+            states: list of (B, size).
+            training: passed to the stages that take it.
+
+        Returns:
+            `(outputs, features, states)`: (B, output_dim); (B, width), what the last stage makes
+            them of; list of (B, size).
+        """
         states, new_states = list(states), []
         for index, stage in enumerate(self.stages):
+            features = inputs
             arguments = {"training": training} if stage._call_has_training_arg else {}
             count = len(_state_sizes(stage))
             taken, states = states[:count], states[count:]
@@ -80,7 +93,7 @@ class Controller(keras.layers.Layer):
             else:
                 inputs, stepped = stage(inputs, **arguments), []
             new_states.extend(keras.tree.flatten(stepped))
-        return inputs, new_states
+        return inputs, features, new_states
 
     def products(self, variables, dtype):
         """The `ntm.products.Product` of each stage that has one, by the stage's index.

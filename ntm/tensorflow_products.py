@@ -12,7 +12,7 @@ SUMMED_STEPS = 24
 
 
 class Products:
-    """The controller's products with matrices in the backward pass.
+    """The products of controller and readout with matrices in the backward pass.
 
     Inside the loop, each has an offset of zeros added whose gradient is that of the product. This
     and the product's inputs are kept in arrays, of which the gradient of the matrices is made.
@@ -21,15 +21,19 @@ class Products:
     def __init__(self, cell, weights):
         variables = cell.trainable_variables
         place = {id(variable): i for i, variable in enumerate(variables)}
-        found = cell.controller.products(variables, cell.compute_dtype)
-        self.controller = cell.controller
         self.weights = weights
-        self.stages = list(found)
-        self.kernels = [[place[id(v)] for v in product.kernels] for product in found.values()]
+        # Of each network, the stages that have a product; the lists below are of all of them.
+        self.stages: list[tuple[Any, list[int]]] = []
+        found = []
+        for network in cell.networks:
+            products = network.products(variables, cell.compute_dtype)
+            self.stages.append((network, list(products)))
+            found.extend(products.values())
+        self.kernels = [[place[id(v)] for v in product.kernels] for product in found]
         self.biases = [
-            None if product.bias is None else place[id(product.bias)] for product in found.values()
+            None if product.bias is None else place[id(product.bias)] for product in found
         ]
-        used = {place[id(v)] for product in found.values() for v in product.variables}
+        used = {place[id(v)] for product in found for v in product.variables}
         self.others = [i for i in range(len(weights)) if i not in used]
         self.transposed = {i: tf.transpose(self.weights[i]) for each in self.kernels for i in each}
 
@@ -51,7 +55,7 @@ class Products:
     @contextlib.contextmanager
     def apart(self, offsets):
         """Steps inside of it add the offsets; a list for each product gets its inputs."""
-        factors: list[list[Any]] = [[] for _ in self.stages]
+        factors: list[list[Any]] = [[] for _ in self.kernels]
 
         def multiply(index, inputs):
             factors[index].extend(inputs)
@@ -61,8 +65,10 @@ class Products:
             bias = self.biases[index]
             return value if bias is None else value + self.weights[bias]
 
-        functions = [functools.partial(multiply, index) for index in range(len(self.stages))]
-        with self.controller.multiplying(dict(zip(self.stages, functions, strict=True))):
+        functions = (functools.partial(multiply, index) for index in range(len(self.kernels)))
+        with contextlib.ExitStack() as stack:
+            for network, stages in self.stages:
+                stack.enter_context(network.multiplying({i: next(functions) for i in stages}))
             yield factors
 
     def with_others(self, d_weights, d_others):
@@ -83,7 +89,7 @@ class Products:
         kept: for each product, its inputs at each step and its gradient, (`array_size(most)`, B,
             width) each, zero after the steps.
         """
-        if not self.stages:
+        if not self.kernels:
             return d_weights
         blocks, steps = _blocks(most)
 

@@ -71,6 +71,7 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
             "ntm.state_drift",
             "ntm.memory_noise",
             "ntm.read_noise",
+            "ntm.readout_units",
             "trainer.restarts",
         ),
         lambda value: 0 <= value < math.inf,

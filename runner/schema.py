@@ -29,6 +29,7 @@ class Ntm:
     read_heads: int
     write_heads: int
     read_to_output: bool
+    readout_units: int
     gate_offset: float
     sharpness_offset: float
     row_codes: float

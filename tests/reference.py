@@ -123,11 +123,15 @@ class State:
     controller: Any
     output: Array
     adds: list[Array] = field(default_factory=list)
+    readout: Any = None
 
 
 @dataclass
 class Machine:
-    """A Neural Turing Machine around a controller; `projection` is (R * M, units) or None."""
+    """A Neural Turing Machine around a controller; `projection` is (R * M, units) or None.
+
+    features: what a readout sees of the controller, made of the controller's input and new state.
+    """
 
     controller: Controller
     units: int
@@ -141,6 +145,9 @@ class Machine:
     sharpness_offset: float = 0.0
     row_codes: float = 0.0
     controller_state: Any = None
+    readout: Controller | None = None
+    readout_state: Any = None
+    features: Callable[[Array, Any], Array] | None = None
 
     def initial_state(self) -> State:
         first_row = np.zeros(self.n_width)
@@ -151,6 +158,7 @@ class Machine:
             reads=[np.full(self.m_depth, INITIAL_VALUE) for _ in range(self.read_heads)],
             controller=self.controller_state,
             output=np.zeros(self.units),
+            readout=self.readout_state,
         )
 
     def initial_memory(self) -> Array:
@@ -199,7 +207,13 @@ class Machine:
         )
         if self.projection is not None:
             output = output + np.concatenate(reads) @ self.projection
-        return State(memory, weights, reads, controller_state, output, adds)
+        readout_state = None
+        if self.readout is not None:
+            assert self.features is not None
+            features = self.features(seen, controller_state)
+            added, readout_state = self.readout(np.concatenate([seen, features]), before.readout)
+            output = output + added
+        return State(memory, weights, reads, controller_state, output, adds, readout_state)
 
     def split(self, raw: Array) -> list[Any]:
         """The output, then each kind of instruction for all heads, the read heads first."""

@@ -144,12 +144,23 @@ def as_reference(layer: NeuralTuringMachine, kind: str) -> reference.Machine:
     state = None
     if kind == "lstm":
         controller_step = reference.lstm_controller(*weights[:5])
-        state = (np.zeros(weights[1].shape[0]), np.zeros(weights[1].shape[0]))
+        state = _lstm_state(weights[1])
         used = 5
     else:
         used = 2 if kind == "dense" else 4
         pairs = zip(weights[:used:2], weights[1:used:2], strict=True)
         controller_step = reference.dense_controller(*pairs)
+    features = {
+        "lstm": lambda seen, state: state[0],
+        "dense": lambda seen, state: seen,
+        "double_dense": lambda seen, state: np.tanh(seen @ weights[0] + weights[1]),
+    }
+    readout: dict[str, Any] = {}
+    if layer.readout_units:
+        *lstm, added = weights[used + layer.read_to_output :]
+        readout["readout"] = reference.lstm_controller(*lstm, added, np.zeros(added.shape[1]))
+        readout["readout_state"] = _lstm_state(lstm[1])
+        readout["features"] = features[kind]
     return reference.Machine(
         controller_step,
         layer.units,
@@ -163,13 +174,19 @@ def as_reference(layer: NeuralTuringMachine, kind: str) -> reference.Machine:
         gate_offset=layer.gate_offset,
         sharpness_offset=layer.sharpness_offset,
         row_codes=layer.row_codes,
+        **readout,
     )
+
+
+def _lstm_state(recurrent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.zeros(len(recurrent)), np.zeros(len(recurrent))
 
 
 def flattened(state: reference.State) -> list[np.ndarray]:
     """A reference state in the order and shapes of the layer's list of states, without a batch."""
     parts = [state.output, state.memory.T, np.array(state.weights), np.array(state.reads)]
-    return [part.reshape(-1) for part in (*parts, *(state.controller or ()))]
+    states = (*(state.controller or ()), *(state.readout or ()))
+    return [part.reshape(-1) for part in (*parts, *states)]
 
 
 def random_inputs(batch: int = BATCH, steps: int = STEPS, seed: int = 0) -> np.ndarray:

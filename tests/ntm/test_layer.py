@@ -62,6 +62,9 @@ def expected_run(
         ("lstm", (1, 1), 5, {"read_to_output": False}),
         ("lstm", (2, 1), 3, {"row_codes": 0.7}),
         ("double_dense", (1, 1), 3, {"sharpness_offset": 2.0}),
+        ("lstm", (1, 2), 3, {"readout_units": 4}),
+        ("double_dense", (2, 1), 3, {"readout_units": 2}),
+        ("dense", (1, 1), 3, {"readout_units": 3, "read_to_output": False}),
     ],
 )
 def test_outputs_and_states_are_those_of_the_equations(
@@ -75,6 +78,27 @@ def test_outputs_and_states_are_those_of_the_equations(
     expected, expected_states = expected_run(as_reference(layer, kind), inputs)
     assert_same([outputs], [expected])
     assert_same(states, expected_states)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_head_follows_the_readout(kind: str) -> None:
+    """With other weights of the readout the output is another and all else the same."""
+    layer = machine(kind, readout_units=4, return_sequences=True, return_state=True)
+    inputs = random_inputs()
+    found = []
+    for factor in (1.0, -2.0):
+        for weight in layer.cell.readout.weights:
+            weight.assign(factor * weight)
+        outputs, *states = layer(inputs)
+        found.append((numpy(outputs), [numpy(state) for state in states]))
+    (one, states), (other, other_states) = found
+    assert np.abs(one[:, 1:] - other[:, 1:]).min() > 1e-6
+    count = len(states) - len(layer.cell.readout.state_size)
+    assert_same(states[1:count], other_states[1:count])
+    assert all(
+        (state != other).any()
+        for state, other in zip(states[count:], other_states[count:], strict=True)
+    )
 
 
 def test_trace_is_what_the_machine_does() -> None:
@@ -212,9 +236,9 @@ QUICK = [("dense", (1, 1), True), ("double_dense", (2, 1), False), ("lstm", (1, 
 def test_the_cell_in_a_stock_rnn_is_the_layer(
     kind: str, heads: tuple[int, int], return_sequences: bool
 ) -> None:
-    """Outputs, final states and all gradients, on a random masked batch."""
+    """Outputs, final states and all gradients, on a random masked batch; some with a readout."""
     arguments: dict[str, Any] = {"return_sequences": return_sequences, "return_state": True}
-    layer = machine(kind, *heads, **arguments)
+    layer = machine(kind, *heads, readout_units=4 if heads == (1, 3) else 0, **arguments)
     stock = keras.layers.RNN(layer.cell, **arguments)
     stock.build((None, None, INPUTS))
     inputs, mask = random_inputs(), random_mask()

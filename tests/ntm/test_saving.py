@@ -60,7 +60,9 @@ def everything() -> keras.Model:
         return_sequences=True,
         name="first",
     )
-    second = NeuralTuringMachine(2, n_width=5, m_depth=3, stateful=True, name="second")
+    second = NeuralTuringMachine(
+        2, n_width=5, m_depth=3, readout_units=3, stateful=True, name="second"
+    )
     masked = keras.layers.Masking()(seen)
     return keras.Model(seen, [*outputs, second(keras.layers.Bidirectional(first)(masked))])
 
@@ -86,6 +88,7 @@ def test_a_copy_of_the_configuration_has_every_argument() -> None:
         "read_heads": 2,
         "write_heads": 3,
         "read_to_output": False,
+        "readout_units": 5,
         "dropout": 0.25,
         "seed": 9,
         "gradient_checkpointing": 6,

@@ -147,8 +147,9 @@ def test_steps_of_inference_and_of_gradients_end_with_the_longest_sequence(
         {"return_sequences": True, "return_state": True},
         {"return_sequences": True, "go_backwards": True, "zero_output_for_mask": True},
         {"return_sequences": False, "return_state": True},
+        {"return_sequences": True, "return_state": True, "readout_units": 4},
     ],
-    ids=["sequences", "backwards", "last"],
+    ids=["sequences", "backwards", "last", "readout"],
 )
 def test_the_gradient_is_that_of_tensorflow(arguments: dict[str, Any]) -> None:
     """Inference runs the loop without our gradient, so TensorFlow differentiates it."""
