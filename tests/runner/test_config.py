@@ -97,7 +97,7 @@ def test_the_presets_of_the_paper_have_its_settings(task: str, composed: Compose
         assert (config.ntm.n_width, config.ntm.m_depth) == (128, 20)
         offsets = ("gate_offset", "sharpness_offset", "row_codes")
         noises = ("state_noise", "state_drift", "memory_noise", "read_noise")
-        assert {config.ntm[aid] for aid in offsets + noises} == {0}
+        assert {config.ntm[aid] for aid in (*offsets, *noises, "readout_units")} == {0}
         assert config.ntm.state_clip_norm is None
         assert config.trainer.curriculum is None
         assert config.trainer.restarts == 0
