@@ -83,8 +83,15 @@ class Trainer:
 
     def train(self, batches: Iterator[Any], steps: int) -> list[float]:
         """Train for some steps, and read their losses when all are done, as a run does."""
-        results = [self.step(*next(batches)) for _ in range(steps)]
-        return [float(result.loss_bits) for result in results]
+        from runner.step import AHEAD, handed_over
+
+        with handed_over():
+            results = []
+            for _ in range(steps):
+                results.append(self.step(*next(batches)))
+                if len(results) > AHEAD:
+                    float(results[-1 - AHEAD].loss_bits)
+            return [float(result.loss_bits) for result in results]
 
 
 def alternate(
