@@ -160,8 +160,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             write_heads=write_heads,
         )
         checks.shifts_fit(shift_range, n_width)
-        if readout_units:
-            checks.counts(readout_units=readout_units)
+        checks.counts(least=0, readout_units=readout_units)
         checks.share(dropout=dropout)
         checks.at_least_zero(
             state_noise=state_noise,

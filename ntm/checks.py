@@ -4,11 +4,11 @@ import math
 import numbers
 
 
-def counts(**values):
-    """Whole numbers of at least 1."""
+def counts(least=1, **values):
+    """Whole numbers of at least `least`."""
     for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
 
 
 def shifts_fit(shift_range, n_width):

@@ -339,6 +339,8 @@ def test_the_seeds_number_of_parameters() -> None:
         ({"shift_range": 0}, "shift_range must be .* at least 1, not 0"),
         ({"read_heads": 0}, "read_heads must be .* at least 1, not 0"),
         ({"write_heads": True}, "write_heads must be a whole number .* not True"),
+        ({"readout_units": -1}, "readout_units must be .* at least 0, not -1"),
+        ({"readout_units": 2.5}, "readout_units must be a whole number .* not 2.5"),
         ({"n_width": 4, "shift_range": 5}, "shift_range=5 is more than the n_width=4"),
         ({"gate_offset": float("nan")}, "gate_offset must be a finite number, not nan"),
         ({"gate_offset": True}, "gate_offset must be a finite number, not True"),
