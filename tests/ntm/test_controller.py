@@ -42,8 +42,12 @@ def test_a_controller_steps_as_keras_would_run_it(kind: str) -> None:
     states = controller.get_initial_state(BATCH)
     assert [state.shape[-1] for state in states] == controller.state_size
     for time in range(STEPS):
-        output, states = controller(sequence[:, time], states)
+        output, features, states = controller(sequence[:, time], states)
     assert_same([output], [in_keras(model, sequence)])
+    assert features.shape[-1] == controller.features_dim
+    last = controller.stages[-1]
+    if not hasattr(last, "state_size"):
+        assert_same([last(features)], [output])
 
 
 @pytest.mark.parametrize("kind", CONTROLLERS)
