@@ -1,5 +1,6 @@
 """One time step of the Neural Turing Machine."""
 
+import math
 from typing import Any, NamedTuple
 
 import keras
@@ -248,14 +249,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
 
     @property
     def state_size(self):
-        heads_count = self.read_heads + self.write_heads
-        return [
-            self.units,
-            self.n_width * self.m_depth,
-            heads_count * self.n_width,
-            self.read_heads * self.m_depth,
-            *(size for network in self.networks for size in network.state_size),
-        ]
+        return [math.prod(shape) for shape in self.state_shapes]
 
     @property
     def state_shapes(self):

@@ -55,7 +55,6 @@ class Controller(keras.layers.Layer):
             )
         self.stage_input_dims = []
         for stage in self.stages:
-            self.features_dim = shape[-1]
             self.stage_input_dims.append(shape[-1])
             if not stage.built:
                 stage.build(shape)
@@ -67,6 +66,11 @@ class Controller(keras.layers.Layer):
                 f"{self.output_dim} (the output and every head's instructions): {CONTRACT}"
             )
         self.built = True
+
+    @property
+    def features_dim(self):
+        """Width of the features that `call` returns."""
+        return self.stage_input_dims[-1]
 
     def call(self, inputs, states, training=None):
         """One time step.

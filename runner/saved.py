@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -17,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runner.errors import ConfigError
+from runner.explain import CONF
 from runner.files import MODEL, damage, write_text
 from runner.schema import GROUPS, Config, task_from
 
@@ -121,7 +123,11 @@ def _check_model(checkpoint: Path) -> None:
 
 
 def _load(folder: Path, config: DictConfig) -> DictConfig:
-    """Load a run's configuration; a key that it is too old to have comes from `config`."""
+    """Load a run's configuration.
+
+    A key that it is too old to have comes from `config`, but of the machine and the training from
+    the defaults without a recipe: the run was not made with what its recipe asks for today.
+    """
     path = folder / CONFIG
     names = saved_names(folder)
     result = OmegaConf.structured(Config)
@@ -131,7 +137,9 @@ def _load(folder: Path, config: DictConfig) -> DictConfig:
             if names[group] == config[group].name:
                 result[group].merge_with(config[group])
         same = {key: value for key, value in config.items() if key not in GROUPS}
-        result.merge_with(same, OmegaConf.load(path))
+        defaults: Any = OmegaConf.load(CONF / "config.yaml")
+        of_no_recipe = {key: defaults[key] for key in ("ntm", "trainer")}
+        result.merge_with(same, of_no_recipe, OmegaConf.load(path))
     except (KeyError, yaml.YAMLError, OmegaConfBaseException) as error:
         reason = str(error).partition("\n")[0]
         raise ConfigError(

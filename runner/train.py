@@ -97,7 +97,7 @@ class Training:
         """Go on from a checkpoint. Raises ConfigError when it does not fit."""
         self.progress = Progress(**checkpoint.restore(path, self.step.variables))
         self._rated = (self.progress.step, self.progress.seconds)
-        self.step.reseed(self._seed())
+        self.step.reseed(self._seed(self.progress.restarts))
 
     def save(self) -> Path:
         """Write a checkpoint of where the training is now."""
@@ -173,10 +173,10 @@ class Training:
     def _got_nowhere(self) -> bool:
         """Whether the evaluation just made says to begin again."""
         trainer, progress = self.config.trainer, self.progress
-        progress.judged = True
         results = progress.evaluations[-1]["results"]
         loss = results[self.task.solved_case()]["loss_bits_per_sequence"]
-        if loss <= trainer.restart_above:
+        progress.judged = bool(loss <= trainer.restart_above)
+        if progress.judged:
             return False
         log.info(
             "step %d: %.4g bits a sequence, more than trainer.restart_above=%g: beginning again "
@@ -191,17 +191,17 @@ class Training:
 
     def _begin_again(self) -> None:
         progress = self.progress
+        seed = self._seed(progress.restarts + 1)
+        config = OmegaConf.merge(self.config, {"seed": seed})
+        model = build.model_from(config, self.task)  # An interrupt until here changes nothing.
         progress.restarts += 1
-        config = OmegaConf.merge(self.config, {"seed": self._seed()})
-        model = build.model_from(config, self.task)
         progress.began = progress.step
-        progress.judged = False
-        self.step.restart(model, self._seed())
+        self.step.restart(model, seed)
         self.watcher.began_again(self._end())
 
-    def _seed(self) -> int:
-        """The seed of the present weights and their noise."""
-        seed, restarts = int(self.config.seed), self.progress.restarts
+    def _seed(self, restarts: int) -> int:
+        """The seed of the weights, and their noise, after so many new beginnings."""
+        seed = int(self.config.seed)
         if not restarts:
             return seed
         return int(np.random.SeedSequence([seed, restarts]).generate_state(1)[0])

@@ -181,6 +181,27 @@ def test_a_value_that_an_older_run_lacks_has_todays_default(
     assert config.optimizer.clip_value is None
 
 
+@pytest.mark.parametrize("how", ["mode=evaluate checkpoint", "resume"])
+def test_what_a_recipe_has_learned_since_is_not_asked_of_an_older_run(
+    how: str, composed: Compose, tmp_path: Path
+) -> None:
+    """It was trained before there was a readout, which is part of its recipe today."""
+    config = composed("task=repeat_copy", "trainer.steps=77")
+    assert config.ntm.readout_units > 0
+    older = OmegaConf.to_container(config)
+    assert isinstance(older, dict)
+    del older["ntm"]["readout_units"]
+    (tmp_path / ".hydra").mkdir()
+    OmegaConf.save(older, tmp_path / ".hydra/config.yaml")
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints/1.npz").touch()
+    leave_model(tmp_path)
+    result = settled(composed, *f"{how}={tmp_path}".split())
+    assert result.ntm.readout_units == 0
+    assert result.ntm.gate_offset == config.ntm.gate_offset
+    assert result.trainer.steps == 77
+
+
 def test_the_groups_of_a_saved_run_come_along_unless_stated(run_folder: Path) -> None:
     arguments = ["mode=evaluate", f"checkpoint={run_folder}", "model=ntm"]
     added = ["task=associative_recall", "controller=lstm", "optimizer=adam"]
