@@ -33,7 +33,14 @@ RATE = 3e-3
 # Steps that PyTorch compiles as one program: all twenty take many minutes to compile.
 STEPS_COMPILED = 5
 # What the references do without, for the check.
-BARE = ("ntm.state_noise=0", "ntm.state_drift=0", "ntm.memory_noise=0", "ntm.state_clip_norm=null")
+BARE = (
+    "ntm.state_noise=0",
+    "ntm.state_drift=0",
+    "ntm.memory_noise=0",
+    "ntm.weighting_leak=0",
+    "ntm.weighting_drift=0",
+    "ntm.state_clip_norm=null",
+)
 
 
 def main() -> None:

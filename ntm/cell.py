@@ -105,6 +105,14 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             `state_noise` is. A controller without a state is told by the read vectors alone where
             it is; with noise on them it does the same for all that are alike, also for those that
             were blurred on the way.
+        weighting_leak: share of a head's weighting that, in training, is spread over all rows
+            before each step: the largest, the others are drawn evenly from 0 up, one for each head
+            and sequence, as `state_noise` is. What leaks out of a weighting slowly does no harm in
+            the steps of training, and leaves nothing of it in more; a head that has to stand a leak
+            is sharpened at each step, and holds its place for as long as it must.
+        weighting_drift: likewise, the largest share of it that is moved by a row, the same way at
+            all steps of a sequence: a head that has to stand it does not wander off, in as many
+            steps as there may be, for want of a shift that is quite right.
         state_clip_norm: None, or the largest Euclidean norm that, in training, the gradient of the
             loss with respect to each of a sequence's states at a step may have. A gradient that
             explodes on its way back through time ends there, for that sequence and state alone;
@@ -148,6 +156,8 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         state_drift=0.0,
         memory_noise=0.0,
         read_noise=0.0,
+        weighting_leak=0.0,
+        weighting_drift=0.0,
         state_clip_norm=None,
         seed=None,
         **kwargs,
@@ -162,7 +172,9 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         )
         checks.shifts_fit(shift_range, n_width)
         checks.counts(least=0, readout_units=readout_units)
-        checks.share(dropout=dropout)
+        checks.share(
+            dropout=dropout, weighting_leak=weighting_leak, weighting_drift=weighting_drift
+        )
         checks.at_least_zero(
             state_noise=state_noise,
             state_drift=state_drift,
@@ -192,6 +204,8 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         self.state_drift = state_drift
         self.memory_noise = memory_noise
         self.read_noise = read_noise
+        self.weighting_leak = weighting_leak
+        self.weighting_drift = weighting_drift
         self.state_clip_norm = state_clip_norm
         self.seed = seed
         if dropout or self.has_noise:
@@ -225,7 +239,16 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
     @property
     def has_noise(self):
         """Whether something random is added in training."""
-        return any((self.state_noise, self.state_drift, self.memory_noise, self.read_noise))
+        return any(
+            (
+                self.state_noise,
+                self.state_drift,
+                self.memory_noise,
+                self.read_noise,
+                self.weighting_leak,
+                self.weighting_drift,
+            )
+        )
 
     @property
     def networks(self):
@@ -293,10 +316,11 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             `(state, instructions)`: the `NTMState` after it, and the `ntm.heads.Instructions` that
             the heads followed.
         """
-        output, instructions, *states = self._instruct(inputs, state, training)
+        inputs, drawn = noise.separate(self, ops.cast(inputs, self.compute_dtype))
+        output, instructions, *states = self._instruct(inputs, drawn, state, training)
         weights = addressing.address(
             state.memory,
-            state.weights,
+            noise.disturbed(state.weights, drawn),
             instructions.key,
             instructions.strength,
             instructions.gate,
@@ -313,23 +337,21 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         output = self.activation(output)
         return NTMState(output, memory, weights, reads, *states), instructions
 
-    def _instruct(self, inputs, state, training):
+    def _instruct(self, inputs, drawn, state, training):
         """What controller and readout say: output without the read vectors' part, instructions,
         states of one and of the other.
         """
-        inputs = ops.cast(inputs, self.compute_dtype)
-        inputs, on_reads, on_states = noise.separate(self, inputs)
         if training and self.dropout:
             inputs = self.drop(inputs)
         reads = _flat(state.reads)
-        if on_reads.shape[-1]:
-            reads = reads + ops.cast(on_reads, reads.dtype)
+        if drawn.reads.shape[-1]:
+            reads = reads + ops.cast(drawn.reads, reads.dtype)
         seen = ops.concatenate([inputs, reads], axis=-1)
         controller_output, features, controller_states = self.controller(
             seen, state.controller, training=training
         )
-        if on_states.shape[-1]:
-            controller_states = self.controller.noisy(controller_states, on_states)
+        if drawn.states.shape[-1]:
+            controller_states = self.controller.noisy(controller_states, drawn.states)
         output, instructions = heads.split(
             ops.cast(controller_output, state.memory.dtype),
             self.units,
@@ -411,6 +433,8 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             "state_drift": self.state_drift,
             "memory_noise": self.memory_noise,
             "read_noise": self.read_noise,
+            "weighting_leak": self.weighting_leak,
+            "weighting_drift": self.weighting_drift,
             "state_clip_norm": self.state_clip_norm,
             "seed": self.seed,
         }

@@ -1,5 +1,8 @@
 """What is random in training: drawn before the loop, taken apart at each of its steps."""
 
+import itertools
+from typing import Any, NamedTuple
+
 import keras
 from keras import ops
 
@@ -42,29 +45,70 @@ def draw(cell, sequences, states):
         moved = cell.memory_noise * normal((batch, cell.m_depth, 1), seed, dtype)
         columns = ops.reshape(states[1], (-1, cell.m_depth, cell.n_width)) + moved
         states = [states[0], ops.reshape(columns, ops.shape(states[1])), *states[2:]]
+    reads, leaks, drifts, state = _sizes(cell)
     beside = []
-    if cell.read_noise:
-        beside.append(cell.read_noise * normal((batch, steps, _read_size(cell)), seed, dtype))
-    size = sum(cell.controller.noise_sizes)
-    if size and (cell.state_noise or cell.state_drift):
-        noise = cell.state_noise * normal((batch, steps, size), seed, dtype)
+    if reads:
+        beside.append(cell.read_noise * normal((batch, steps, reads), seed, dtype))
+    for size, least, most in (
+        (leaks, 0.0, cell.weighting_leak),
+        (drifts, -cell.weighting_drift, cell.weighting_drift),
+    ):
+        if size:
+            shares = keras.random.uniform((batch, 1, size), least, most, dtype, seed)
+            beside.append(ops.tile(shares, (1, steps, 1)))
+    if state:
+        noise = cell.state_noise * normal((batch, steps, state), seed, dtype)
         if cell.state_drift:
-            noise = noise + cell.state_drift * normal((batch, 1, size), seed, dtype)
+            noise = noise + cell.state_drift * normal((batch, 1, state), seed, dtype)
         beside.append(noise)
     if beside:
         sequences = ops.concatenate([ops.cast(sequences, dtype), *beside], axis=-1)
     return sequences, states
 
 
-def separate(cell, inputs):
-    """One step's inputs (B, input_dim), and what `draw` added for reads and for states.
+class Drawn(NamedTuple):
+    """What `draw` put beside one step's inputs; no column where nothing was drawn.
 
-    Both of the latter have no column where nothing was drawn, as in another recurrent layer.
+    Attributes:
+        reads: (B, R * M) or (B, 0), added to the read vectors that the controller sees.
+        leaks: (B, R + W) or (B, 0), shares of the heads' weightings that are spread over all rows.
+        drifts: (B, R + W) or (B, 0), shares of them that are moved by a row, back if negative.
+        states: (B, size) or (B, 0), added to the controller's state.
     """
-    inputs, beside = inputs[:, : cell.input_dim], inputs[:, cell.input_dim :]
-    size = _read_size(cell) if cell.read_noise and beside.shape[-1] else 0
-    return inputs, beside[:, :size], beside[:, size:]
+
+    reads: Any
+    leaks: Any
+    drifts: Any
+    states: Any
 
 
-def _read_size(cell):
-    return cell.read_heads * cell.m_depth
+def separate(cell, inputs):
+    """One step's inputs (B, input_dim), and the `Drawn`, empty in another recurrent layer."""
+    ends = list(itertools.accumulate(_sizes(cell), initial=cell.input_dim))
+    parts = [inputs[:, start:end] for start, end in itertools.pairwise(ends)]
+    return inputs[:, : cell.input_dim], Drawn(*parts)
+
+
+def disturbed(weights, drawn):
+    """Weightings (B, H, N) with what leaks out of them and what drifts, as a `Drawn` has it."""
+    # No gradient of what is drawn is needed, and its sums over the rows would take time.
+    leaks, drifts = (ops.stop_gradient(part)[..., None] for part in (drawn.leaks, drawn.drifts))
+    if drawn.leaks.shape[-1]:
+        weights = weights + leaks * (1 / weights.shape[-1] - weights)
+    if drawn.drifts.shape[-1]:
+        ahead, behind = (ops.roll(weights, offset, axis=-1) for offset in (1, -1))
+        weights = weights + ops.where(
+            drifts > 0, drifts * (ahead - weights), drifts * (weights - behind)
+        )
+    return weights
+
+
+def _sizes(cell):
+    """Numbers drawn for each step of a sequence, in the order of `Drawn`."""
+    heads = cell.read_heads + cell.write_heads
+    return (
+        cell.read_heads * cell.m_depth if cell.read_noise else 0,
+        heads if cell.weighting_leak else 0,
+        heads if cell.weighting_drift else 0,
+        sum(cell.controller.noise_sizes) if cell.state_noise or cell.state_drift else 0,
+    )

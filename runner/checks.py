@@ -89,6 +89,8 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
             "optimizer.rho",
             "optimizer.momentum",
             "trainer.average",
+            "ntm.weighting_leak",
+            "ntm.weighting_drift",
         ),
         lambda value: 0 <= value < 1,
         "at least 0 and less than 1",

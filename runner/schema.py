@@ -37,6 +37,8 @@ class Ntm:
     state_drift: float
     memory_noise: float
     read_noise: float
+    weighting_leak: float
+    weighting_drift: float
     state_clip_norm: float | None
     gradient_checkpointing: int | None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from ntm import NeuralTuringMachine
+from ntm import NeuralTuringMachine, heads
 from tests.ntm.backend import assert_same, layer_gradients, numpy
 from tests.ntm.machines import (
     BATCH,
@@ -203,6 +204,76 @@ def test_noise_on_what_is_read_is_seen_by_the_controller_alone() -> None:
         assert abs(np.corrcoef(*(part.ravel() for part in pair))[0, 1]) < 0.1
 
 
+def staying(sequences: int, **arguments: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Heads that are told to stay on row 0, and are disturbed in training.
+
+    Row 0 alone holds something, and the output is what is read: so every step is seen.
+
+    Returns `(weights (B, T) of the read head on row 0, weightings (B, 2, N) at the end)`.
+    """
+    layer = built(
+        None, seed=1, return_state=True, return_sequences=True, gate_offset=0.0, **arguments
+    )
+    kernel, bias, projection = (np.zeros_like(weight) for weight in layer.get_weights())
+    projection[0, 0] = 1
+    sizes = heads.instruction_sizes(WIDTH, 3, 1, 1)
+    _, _, _, gates, shifts, sharpness, erase, _ = np.split(bias, np.cumsum([UNITS, *sizes])[:-1])
+    gates[:] = sharpness[:] = erase[:] = -40
+    shifts[[1, 4]] = 40
+    layer.set_weights([kernel, bias, projection])
+    states = layer.get_initial_state(sequences)
+    memory = np.zeros((sequences, WIDTH, ROWS), "float32")
+    memory[:, 0, 0] = 1
+    states[1] = memory.reshape(sequences, -1)
+    silence = np.zeros((sequences, STEPS, INPUTS), "float32")
+    quiet = layer(silence, initial_state=states, training=False)[0]
+    np.testing.assert_allclose(numpy(quiet)[..., 0], 1, atol=1e-5)
+    outputs, _, _, weights, *_ = layer(silence, initial_state=states, training=True)
+    return numpy(outputs)[..., 0], numpy(weights).reshape(sequences, 2, ROWS)
+
+
+def test_weightings_leak_evenly_over_all_rows() -> None:
+    """What is above the mean is multiplied by 1 - share at each step, the same at all of them."""
+    most = 0.4
+    first, last = staying(2000, weighting_leak=most)
+    mean = 1 / ROWS
+    left = (first - mean) / (1 - mean)
+    share = 1 - left[:, 0]
+    steps = np.arange(1, STEPS + 1)
+    np.testing.assert_allclose(left, (1 - share[:, None]) ** steps, atol=1e-5)
+    np.testing.assert_allclose(last[:, 0, 0], first[:, -1], atol=1e-5)
+    np.testing.assert_allclose(last[:, :, 1:], last[:, :, 1:2].repeat(ROWS - 1, 2), atol=1e-6)
+    other = 1 - ((last[:, 1, 0] - mean) / (1 - mean)) ** (1 / STEPS)
+    assert_drawn_evenly(share, other, 0, most)
+
+
+def test_weightings_drift_by_rows() -> None:
+    """Of steps that each move a share by one row, so many go so far as the binomial says."""
+    most = 0.4
+    first, last = staying(2000, weighting_drift=most)
+    size = 1 - first[:, 0]
+    steps = np.arange(1, STEPS + 1)
+    np.testing.assert_allclose(first, (1 - size[:, None]) ** steps, atol=1e-5)
+    assert STEPS < ROWS - 1
+    signs = np.sign(last[:, :, 1] - last[:, :, -1])
+    shares = (1 - last[:, :, 0] ** (1 / STEPS)) * signs
+    for moved in range(STEPS + 1):
+        part = math.comb(STEPS, moved) * abs(shares) ** moved * (1 - abs(shares)) ** (STEPS - moved)
+        there = np.where(signs > 0, last[:, :, moved], last[:, :, -moved])
+        np.testing.assert_allclose(there, part, atol=1e-5)
+    assert_drawn_evenly(*shares.T, -most, most)
+
+
+def assert_drawn_evenly(one: np.ndarray, other: np.ndarray, least: float, most: float) -> None:
+    """Two heads' numbers, one for each sequence, from least to most and each for itself."""
+    for drawn in (one, other):
+        assert least - 1e-5 < drawn.min() < least + 0.01 < most - 0.01 < drawn.max() < most + 1e-5
+        assert drawn.mean() == pytest.approx((least + most) / 2, abs=0.02)
+        assert drawn.std() == pytest.approx((most - least) / 12**0.5, rel=0.05)
+    for pair in ((one[:-1], one[1:]), (one, other)):
+        assert abs(np.corrcoef(*pair)[0, 1]) < 0.1
+
+
 @pytest.mark.parametrize("noise", [-0.1, float("nan"), float("inf"), True])
 def test_noise_that_makes_no_sense_is_refused(noise: float) -> None:
     with pytest.raises(ValueError, match="state_noise must be a number of at least 0"):
@@ -213,6 +284,10 @@ def test_noise_that_makes_no_sense_is_refused(noise: float) -> None:
         NeuralTuringMachine(UNITS, memory_noise=noise)
     with pytest.raises(ValueError, match="read_noise must be a number of at least 0"):
         NeuralTuringMachine(UNITS, read_noise=noise)
+    with pytest.raises(ValueError, match="weighting_leak must be a share from 0 to below 1"):
+        NeuralTuringMachine(UNITS, weighting_leak=noise)
+    with pytest.raises(ValueError, match="weighting_drift must be a share from 0 to below 1"):
+        NeuralTuringMachine(UNITS, weighting_drift=noise)
 
 
 def test_moving_averages_follow_the_equation() -> None:

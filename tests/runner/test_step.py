@@ -24,6 +24,8 @@ TINY = (
     "controller.units=6",
     "ntm.memory_noise=0",  # which shards draw each for themselves
     "ntm.read_noise=0",
+    "ntm.weighting_leak=0",
+    "ntm.weighting_drift=0",
 )
 BATCH = 4
 # What a compiled program would say if it left the device before its end.
