@@ -37,6 +37,7 @@ BARE = (
     "ntm.state_noise=0",
     "ntm.state_drift=0",
     "ntm.memory_noise=0",
+    "ntm.memory_clutter=0",
     "ntm.weighting_leak=0",
     "ntm.weighting_drift=0",
     "ntm.state_clip_norm=null",

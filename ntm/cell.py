@@ -100,6 +100,10 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             the same in all rows, others for each column and sequence. Drawn as `state_noise` is.
             What a head that is spread over all rows reads or leaves there depends on how many are
             written; with noise on it, no machine can rely on that.
+        memory_clutter: standard deviation of normal noise on every number of that memory, times the
+            absolute value of a normal number, one a sequence: rows that nobody wrote look like more
+            or less full ones. A head that finds its row by content must then tell it from as many
+            rows as there are, and not from the few that are written in training.
         read_noise: standard deviation of normal noise on what the controller sees of the read
             vectors, new at each step of training; what goes to the output has none. Drawn as
             `state_noise` is. A controller without a state is told by the read vectors alone where
@@ -155,6 +159,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         state_noise=0.0,
         state_drift=0.0,
         memory_noise=0.0,
+        memory_clutter=0.0,
         read_noise=0.0,
         weighting_leak=0.0,
         weighting_drift=0.0,
@@ -179,6 +184,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             state_noise=state_noise,
             state_drift=state_drift,
             memory_noise=memory_noise,
+            memory_clutter=memory_clutter,
             read_noise=read_noise,
         )
         checks.above_zero_or_none(state_clip_norm=state_clip_norm)
@@ -203,6 +209,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         self.state_noise = state_noise
         self.state_drift = state_drift
         self.memory_noise = memory_noise
+        self.memory_clutter = memory_clutter
         self.read_noise = read_noise
         self.weighting_leak = weighting_leak
         self.weighting_drift = weighting_drift
@@ -244,6 +251,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
                 self.state_noise,
                 self.state_drift,
                 self.memory_noise,
+                self.memory_clutter,
                 self.read_noise,
                 self.weighting_leak,
                 self.weighting_drift,
@@ -432,6 +440,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             "state_noise": self.state_noise,
             "state_drift": self.state_drift,
             "memory_noise": self.memory_noise,
+            "memory_clutter": self.memory_clutter,
             "read_noise": self.read_noise,
             "weighting_leak": self.weighting_leak,
             "weighting_drift": self.weighting_drift,

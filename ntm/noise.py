@@ -41,10 +41,14 @@ def draw(cell, sequences, states):
     """
     batch, steps = ops.shape(sequences)[:2]
     seed, dtype = cell.seed_generator, cell.compute_dtype
-    if cell.memory_noise:
-        moved = cell.memory_noise * normal((batch, cell.m_depth, 1), seed, dtype)
-        columns = ops.reshape(states[1], (-1, cell.m_depth, cell.n_width)) + moved
-        states = [states[0], ops.reshape(columns, ops.shape(states[1])), *states[2:]]
+    if cell.memory_noise or cell.memory_clutter:
+        memory = ops.reshape(states[1], (-1, cell.m_depth, cell.n_width))
+        if cell.memory_noise:
+            memory = memory + cell.memory_noise * normal((batch, cell.m_depth, 1), seed, dtype)
+        if cell.memory_clutter:
+            size = cell.memory_clutter * ops.abs(normal((batch, 1, 1), seed, dtype))
+            memory = memory + size * normal((batch, *memory.shape[1:]), seed, dtype)
+        states = [states[0], ops.reshape(memory, ops.shape(states[1])), *states[2:]]
     reads, leaks, drifts, state = _sizes(cell)
     beside = []
     if reads:

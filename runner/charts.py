@@ -137,7 +137,8 @@ def _value_axis(axis: Axes, ylabel: str, logarithmic: bool) -> None:
         axis.set_yscale("symlog", linthresh=LINEAR_BELOW, linscale=0.5)
         axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     highest = axis.get_ylim()[1]
-    axis.set_ylim((-0.01, 2 * highest) if logarithmic else (-0.02 * highest, highest))
+    # Up to one at least, so that a bit in hundreds of sequences does not look like much.
+    axis.set_ylim((-0.01, max(1.5, 2 * highest)) if logarithmic else (-0.02 * highest, highest))
 
 
 def _scale_note(logarithmic: bool) -> str:

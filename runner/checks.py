@@ -70,6 +70,7 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
             "ntm.state_noise",
             "ntm.state_drift",
             "ntm.memory_noise",
+            "ntm.memory_clutter",
             "ntm.read_noise",
             "ntm.readout_units",
             "trainer.restarts",

@@ -36,6 +36,7 @@ class Ntm:
     state_noise: float
     state_drift: float
     memory_noise: float
+    memory_clutter: float
     read_noise: float
     weighting_leak: float
     weighting_drift: float

@@ -173,6 +173,32 @@ def test_noise_on_memory_moves_all_rows_alike() -> None:
         assert abs(np.corrcoef(*(part.ravel() for part in pair))[0, 1]) < 0.1
 
 
+def test_clutter_is_another_number_everywhere_and_of_another_size_each_sequence() -> None:
+    """Without writing: memory ends as it begins, each number moved by a normal one.
+
+    Of sizes that are 0.3 times the absolute value of a normal number, the mean is 0.3 times the
+    square root of 2 / pi, and of their squares 0.3 squared.
+    """
+    layer = built(None, memory_clutter=0.3, seed=1, return_state=True)
+    layer.set_weights([np.zeros_like(weight) for weight in layer.get_weights()])
+    bias = layer.cell.controller_model.bias
+    bias.assign(np.r_[np.zeros(bias.shape[0] - 2 * WIDTH), np.full(WIDTH, -40.0), np.zeros(WIDTH)])
+    silence = np.zeros((2000, STEPS, INPUTS), "float32")
+    quiet, first, second = (
+        numpy(layer(silence, training=training)[2]).reshape(2000, -1)
+        for training in (False, True, True)
+    )
+    np.testing.assert_array_equal(quiet, numpy(layer(silence, training=False)[2]))
+    moved, other = first - quiet, second - quiet
+    sizes = np.sqrt((moved**2).mean(axis=1))
+    assert (sizes**2).mean() == pytest.approx(0.3**2, rel=0.1)
+    assert sizes.mean() == pytest.approx(0.3 * math.sqrt(2 / math.pi), rel=0.05)
+    # Where they differ from each other alone, all sizes would be much alike.
+    assert sizes.std() == pytest.approx(0.3 * math.sqrt(1 - 2 / math.pi), rel=0.1)
+    for pair in ((moved, other), (moved[:-1], moved[1:]), (moved[:, :-1], moved[:, 1:])):
+        assert abs(np.corrcoef(*(part.ravel() for part in pair))[0, 1]) < 0.05
+
+
 def test_noise_on_what_is_read_is_seen_by_the_controller_alone() -> None:
     """A controller that puts out what it sees of the read vectors, over a memory nobody changes."""
     layer = built(
@@ -282,6 +308,8 @@ def test_noise_that_makes_no_sense_is_refused(noise: float) -> None:
         NeuralTuringMachine(UNITS, state_drift=noise)
     with pytest.raises(ValueError, match="memory_noise must be a number of at least 0"):
         NeuralTuringMachine(UNITS, memory_noise=noise)
+    with pytest.raises(ValueError, match="memory_clutter must be a number of at least 0"):
+        NeuralTuringMachine(UNITS, memory_clutter=noise)
     with pytest.raises(ValueError, match="read_noise must be a number of at least 0"):
         NeuralTuringMachine(UNITS, read_noise=noise)
     with pytest.raises(ValueError, match="weighting_leak must be a share from 0 to below 1"):

@@ -120,3 +120,11 @@ def test_generalisation_draws_every_seed_and_the_median_of_each_case() -> None:
     assert max(dense) < min(lstm)
     (shade,) = axis.patches
     assert (shade.get_x(), shade.get_width()) == (-0.5, 1.0)
+
+
+def test_a_bit_in_hundreds_of_sequences_does_not_look_like_much() -> None:
+    cases = {"length=20": [0.0, 0.005], "length=120": [0.0, 0.0]}
+    figure = charts.generalisation_figure({"lstm": cases}, "bits", "copy")
+    low, high = figure.axes[0].get_ylim()
+    assert low < 0
+    assert 1 < high < 2

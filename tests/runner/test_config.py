@@ -96,7 +96,7 @@ def test_the_presets_of_the_paper_have_its_settings(task: str, composed: Compose
         assert config.task == own | {key: papers[key] for key in papers.keys() & own.keys()}
         assert (config.ntm.n_width, config.ntm.m_depth) == (128, 20)
         offsets = ("gate_offset", "sharpness_offset", "row_codes")
-        noises = ("state_noise", "state_drift", "memory_noise", "read_noise")
+        noises = ("state_noise", "state_drift", "memory_noise", "memory_clutter", "read_noise")
         pushes = ("weighting_leak", "weighting_drift")
         assert {config.ntm[aid] for aid in (*offsets, *noises, *pushes, "readout_units")} == {0}
         assert config.ntm.state_clip_norm is None
@@ -190,6 +190,7 @@ def _chosen_by(recipe: str) -> list[str]:
         ("ntm.state_drift=-1", "ntm.state_drift=-1.0 must be at least 0"),
         ("ntm.weighting_leak=1", "ntm.weighting_leak=1.0 must be at least 0 and less than 1"),
         ("ntm.weighting_drift=-1", "ntm.weighting_drift=-1.0 must be at least 0 and less than 1"),
+        ("ntm.memory_clutter=-1", "ntm.memory_clutter=-1.0 must be at least 0"),
         ("ntm.read_noise=-1", "ntm.read_noise=-1.0 must be at least 0"),
         ("optimizer.learning_rate=0", "optimizer.learning_rate=0.0 must be larger than 0"),
         ("optimizer.learning_rate=nan", "optimizer.learning_rate=nan must be larger than 0"),

@@ -23,6 +23,7 @@ TINY = (
     "controller=double_dense",
     "controller.units=6",
     "ntm.memory_noise=0",  # which shards draw each for themselves
+    "ntm.memory_clutter=0",
     "ntm.read_noise=0",
     "ntm.weighting_leak=0",
     "ntm.weighting_drift=0",
