@@ -101,7 +101,8 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             What a head that is spread over all rows reads or leaves there depends on how many are
             written; with noise on it, no machine can rely on that.
         memory_clutter: standard deviation of normal noise on every number of that memory, times the
-            absolute value of a normal number, one a sequence: rows that nobody wrote look like more
+            absolute value of a normal number, one a sequence (less of it inside
+            `ntm.noise.cluttered`): rows that nobody wrote look like more
             or less full ones. A head that finds its row by content must then tell it from as many
             rows as there are, and not from the few that are written in training.
         read_noise: standard deviation of normal noise on what the controller sees of the read

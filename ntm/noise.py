@@ -1,10 +1,30 @@
 """What is random in training: drawn before the loop, taken apart at each of its steps."""
 
+import contextlib
+import contextvars
 import itertools
 from typing import Any, NamedTuple
 
 import keras
 from keras import ops
+
+
+# How much of the clutter there is now.
+_clutter = contextvars.ContextVar("clutter", default=1.0)
+
+
+@contextlib.contextmanager
+def cluttered(share):
+    """Inside of it, `draw` takes `memory_clutter` times `share`.
+
+    Args:
+        share: a number, or a scalar tensor, so that it can grow in a program compiled once.
+    """
+    token = _clutter.set(share)
+    try:
+        yield
+    finally:
+        _clutter.reset(token)
 
 
 def normal(shape, seed, dtype):
@@ -46,7 +66,9 @@ def draw(cell, sequences, states):
         if cell.memory_noise:
             memory = memory + cell.memory_noise * normal((batch, cell.m_depth, 1), seed, dtype)
         if cell.memory_clutter:
-            size = cell.memory_clutter * ops.abs(normal((batch, 1, 1), seed, dtype))
+            size = (
+                cell.memory_clutter * _clutter.get() * ops.abs(normal((batch, 1, 1), seed, dtype))
+            )
             memory = memory + size * normal((batch, *memory.shape[1:]), seed, dtype)
         states = [states[0], ops.reshape(memory, ops.shape(states[1])), *states[2:]]
     reads, leaks, drifts, state = _sizes(cell)

@@ -19,6 +19,7 @@ import keras
 import tensorflow as tf
 
 from ntm.clipping import loosened
+from ntm.noise import cluttered
 from runner.build import description, logits_model, optimizer_from
 from runner.sharding import sums_over_shards, usable_shards
 
@@ -35,6 +36,17 @@ AHEAD = 2
 
 # What earlier runs of this process have compiled, by a description of it.
 _steps: dict[str, TrainingStep] = {}
+
+
+class Growth(NamedTuple):
+    """What grows while training goes on, scalars on the device.
+
+    bounds: of the gradients of states, as multiples of `state_clip_norm`. clutter: the share of
+    `memory_clutter` that there is.
+    """
+
+    bounds: tf.Tensor
+    clutter: tf.Tensor
 
 
 class StepResult(NamedTuple):
@@ -98,7 +110,8 @@ class TrainingStep:
         state_clip_growth: by how much `state_clip_norm` of the model's layers has grown, step by
             step by the same factor, after `steps` updates. A tight bound keeps a machine that has
             learned nothing yet from losing itself, and one that has from learning more.
-        steps: of the whole training.
+        steps: of the whole training, over which `memory_clutter` grows from nothing to all of it: a
+            machine is not kept from learning the task, and learns to tell rows apart afterwards.
         seed: of that noise.
     """
 
@@ -125,6 +138,7 @@ class TrainingStep:
         self.fade = fade
         self.weight_noise = weight_noise
         self.loosening = math.log(state_clip_growth) / steps
+        self.steps = steps
         self.seed = tf.Variable(seed, trainable=False, dtype=tf.int64, name="seed_of_noise")
         self.shards = usable_shards(batch_size, shards)
         self.shapes = [tuple(v.shape) for v in model.trainable_variables]
@@ -238,9 +252,9 @@ class TrainingStep:
         constants = [tf.identity(v.value) for v in self.model.non_trainable_variables]
         updates = self.optimizer.iterations.value
         at = self.noisy(self.weights.value, updates)
-        factor = self.growth(updates)
+        growth = self.growth(updates)
         sums, (gradient,), constants = sums_over_shards(
-            lambda *shard: self.gradients(at, constants, factor, *shard),
+            lambda *shard: self.gradients(at, constants, growth, *shard),
             (inputs, targets, weights, mask),
             self.shards,
         )
@@ -251,9 +265,10 @@ class TrainingStep:
         sequences = tf.cast(tf.shape(inputs)[0], tf.float32)
         return StepResult(loss / sequences / tf.math.log(2.0), errors / sequences, norm, skipped)
 
-    def growth(self, updates: Any) -> tf.Tensor:
-        """By how much the bounds on the gradients of states have grown after so many updates."""
-        return tf.exp(self.loosening * tf.cast(updates, tf.float32))
+    def growth(self, updates: Any) -> Growth:
+        """What has grown after so many updates, and how far."""
+        updates = tf.cast(updates, tf.float32)
+        return Growth(tf.exp(self.loosening * updates), tf.minimum(updates / self.steps, 1.0))
 
     def noisy(self, weights: Any, updates: Any) -> Any:
         """The weights at which the gradient is taken after so many updates, for all shards."""
@@ -270,7 +285,7 @@ class TrainingStep:
         self,
         at: Any,
         constants: Any,
-        factor: Any,
+        growth: Growth,
         inputs: Any,
         targets: Any,
         weights: Any,
@@ -278,11 +293,10 @@ class TrainingStep:
     ) -> tuple[Any, ...]:
         """Sums over a shard of loss (nats), wrong bits and bits; `[gradient]`; the rest.
 
-        at: the vector of weights at which the gradient of the loss is taken. factor: of the bounds
-        on the gradients of states.
+        at: the vector of weights at which the gradient of the loss is taken.
         """
         trainable = self.separate(at)
-        with loosened(factor):
+        with loosened(growth.bounds), cluttered(growth.clutter):
             with tf.GradientTape() as tape:
                 tape.watch(trainable)
                 logits, constants = self.model.stateless_call(

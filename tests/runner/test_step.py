@@ -192,7 +192,7 @@ def test_the_gradient_is_taken_at_noisy_weights(
     assert noise.std() == pytest.approx(0.1, rel=0.2)
     assert abs(noise.mean()) < 0.03
     constants = [v.value for v in step.model.non_trainable_variables]
-    (_, _, bits), (gradient,), _ = step.gradients(at, constants, 1.0, *batches[0][:4])
+    (_, _, bits), (gradient,), _ = step.gradients(at, constants, step.growth(0), *batches[0][:4])
     expected = before - gradient.numpy() / float(bits)
     step(*batches[0][:4])
     np.testing.assert_allclose(weights(step), expected, rtol=1e-4, atol=1e-6)
