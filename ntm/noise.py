@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-
 # How much of the clutter there is now.
 _clutter = contextvars.ContextVar("clutter", default=1.0)
 
