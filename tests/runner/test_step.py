@@ -304,7 +304,7 @@ def test_a_step_never_leaves_the_device(
     arrays = [tf.constant(array) for array in batches[0][:4]]
     loops = {"gradients": 3, "update": 0}
     arguments = {
-        "gradients": (at, constants, tf.constant(1.0), *arrays),
+        "gradients": (at, constants, step.growth(0), *arrays),
         "update": (at, tf.constant(1.0)),
     }
     for name, count in loops.items():
