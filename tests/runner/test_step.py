@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from runner import build, data
 from runner.prediction import Prediction
 from runner.schema import task_from
-from runner.step import TrainingStep
+from runner.step import Growth, TrainingStep
 from tasks import Batch, Task
 
 from .conftest import Compose
@@ -165,6 +165,31 @@ def test_the_bound_on_gradients_of_states_grows(
         np.testing.assert_allclose(weights(step), weights(fixed), rtol=1e-5, atol=1e-7)
         found.append(weights(step) - before)
     assert np.linalg.norm(found[2] - found[0]) > 1e-3
+    assert step.gradients.experimental_get_tracing_count() == 1
+
+
+def test_the_clutter_of_memory_grows_to_all_of_it(
+    composed: Compose, task: Task, batches: list[Batch]
+) -> None:
+    """From nothing to all, in equal parts over the steps, in one compilation."""
+    step = made(composed(*TINY, "ntm.memory_clutter=4"), task, steps=2)
+    whole = Growth(tf.constant(1.0), tf.constant(1.0))
+    found = []
+    for updates, size in enumerate((1e-9, 2.0)):
+        fixed = made(composed(*TINY, f"ntm.memory_clutter={size}"), task)
+        gradients = [
+            each.gradients(
+                step.weights.value,
+                [v.value for v in fixed.model.non_trainable_variables],
+                growth,
+                *batches[0][:4],
+            )[1][0].numpy()
+            for each, growth in ((step, step.growth(updates)), (fixed, whole))
+        ]
+        np.testing.assert_allclose(*gradients, rtol=1e-4, atol=1e-6)
+        found.append(gradients[0])
+    assert np.linalg.norm(found[1] - found[0]) > 0.01 * np.linalg.norm(found[0])
+    assert [float(step.growth(updates).clutter) for updates in (0, 1, 2, 5)] == [0, 0.5, 1, 1]
     assert step.gradients.experimental_get_tracing_count() == 1
 
 
