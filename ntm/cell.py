@@ -101,10 +101,10 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             What a head that is spread over all rows reads or leaves there depends on how many are
             written; with noise on it, no machine can rely on that.
         memory_clutter: standard deviation of normal noise on every number of that memory, times the
-            absolute value of a normal number, one a sequence (less of it inside
-            `ntm.noise.cluttered`): rows that nobody wrote look like more
+            absolute value of a normal number, one a sequence: rows that nobody wrote look like more
             or less full ones. A head that finds its row by content must then tell it from as many
-            rows as there are, and not from the few that are written in training.
+            rows as there are, and not from the few that are written in training. Inside of
+            `ntm.noise.cluttered` it is less.
         read_noise: standard deviation of normal noise on what the controller sees of the read
             vectors, new at each step of training; what goes to the output has none. Drawn as
             `state_noise` is. A controller without a state is told by the read vectors alone where
