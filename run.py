@@ -8,7 +8,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from runner import checks, command_line, compiled, quiet, saved, schema, sweep
+from runner import checks, command_line, compiled, ownership, quiet, schema, sweep
 from runner.errors import friendly
 
 schema.register()
@@ -20,15 +20,19 @@ def main(config: DictConfig) -> float:
     """Run the job that Hydra composed and return its objective."""
     hydra_config = HydraConfig.get()
     config, warnings = checks.settle(config, hydra_config.overrides.task)
-    for warning in warnings:
-        log.warning(warning)
     directory = Path(hydra_config.runtime.output_dir)
-    saved.keep(config, directory)
-    compiled.keep(config.compilation_cache)
-    with quiet.native_notices(), quiet.no_collection():
-        from runner import job  # TensorFlow, only once the configuration is known to be good
+    with ownership.claimed(config, directory):
+        if ownership.is_complete(config, directory):
+            from runner import outcome
 
-    return job.run(config, directory)
+            return outcome.of_complete(config, directory)
+        for warning in warnings:
+            log.warning(warning)
+        compiled.keep(config.compilation_cache)
+        with quiet.native_notices(), quiet.no_collection():
+            from runner import job  # TensorFlow, only once the configuration is known to be good
+
+        return job.run(config, directory)
 
 
 if __name__ == "__main__":

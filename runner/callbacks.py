@@ -4,39 +4,68 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path, PurePath
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
-from runner import checks
+from runner import checks, compiled, ownership, quiet
 from runner.errors import ConfigError, Refused
+
+# Launchers whose jobs run on this machine, so that it is known here which devices they will have.
+LOCAL = ("BasicLauncher", "JoblibLauncher")
 
 
 class CheckFirst(Callback):
-    """Checks the configuration of a run, or of every job of a sweep with Hydra's basic sweeper."""
+    """Checks a run, or every job of a sweep with Hydra's basic sweeper, before anything is made.
+
+    The directory of a sweep is held for it until it ends.
+    """
+
+    def __init__(self) -> None:
+        self._held = ExitStack()
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check one run, for which Hydra has not yet made a folder."""
         try:
-            _check(config)
+            _check_places(config, "run.dir")
+            job = _checked(config)
+            ownership.check(job, Path(config.hydra.run.dir))
+            _check_device([job], config)
         except Exception as error:
             raise Refused from error
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check every job: else a mistake in the last one shows when the others are done."""
         try:
+            _check_places(config, "sweep.dir", "sweep.subdir")
+            found: list[DictConfig] = []
+            directories: dict[Path, int] = {}
             for number, overrides in enumerate(jobs(config)):
-                job = GlobalHydra.instance().config_loader().load_sweep_config(config, overrides)
                 try:
-                    _check(job)
+                    job, directory = _job(config, number, overrides)
+                    other = directories.setdefault(directory, number)
+                    if other != number:
+                        raise ConfigError(
+                            f"its directory is that of job {other}, {directory}: name one for each "
+                            "job with hydra.sweep.subdir, such as ${hydra.job.num}."
+                        )
+                    found.append(job)
                 except ConfigError as error:
                     raise ConfigError(f"job {number} ({' '.join(overrides)}): {error}") from None
+            _check_device(found, config)
+            self._held.enter_context(ownership.held(Path(config.hydra.sweep.dir)))
         except Exception as error:
             raise Refused from error
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Let go of the directory."""
+        self._held.close()
 
 
 def jobs(config: DictConfig) -> Sequence[list[str]]:
@@ -49,12 +78,59 @@ def jobs(config: DictConfig) -> Sequence[list[str]]:
     return BasicSweeper.split_arguments(stated, max_batch_size=None)[0]
 
 
-def _check(config: DictConfig) -> None:
-    """Check what Hydra composed, which holds its own configuration beside ours."""
+def _job(config: DictConfig, number: int, overrides: Sequence[str]) -> tuple[DictConfig, Path]:
+    """The configuration of a job of a sweep, checked, and its directory."""
+    job = GlobalHydra.instance().config_loader().load_sweep_config(config, list(overrides))
+    with open_dict(job):
+        job.hydra.job.id = job.hydra.job.num = number  # as the launcher will set them
+    checked = _checked(job)
+    directory = Path(job.hydra.sweep.dir) / str(job.hydra.sweep.subdir)
+    ownership.check(checked, directory)
+    return checked, directory
+
+
+def _checked(config: DictConfig) -> DictConfig:
+    """What runs, of what Hydra composed, which holds its own configuration beside ours."""
     for key, node in config.hydra.items():
         if isinstance(node, DictConfig):
             checks.refuse_unknown(node, f"hydra.{key}.", config)
     ours = copy.deepcopy(config)
     with open_dict(ours):
         del ours["hydra"]
-    checks.settle(ours, config.hydra.overrides.task)
+    return checks.settle(ours, config.hydra.overrides.task)[0]
+
+
+def _check_places(config: DictConfig, *keys: str) -> None:
+    """Refuse places in which a run would be strewn about, or that are not its own."""
+    for key in keys:
+        group, _, name = key.partition(".")
+        stated: Any = OmegaConf.to_container(config.hydra[group])  # jobs have what is missing
+        value = stated[name]
+        if value is None or not str(value).strip():
+            raise ConfigError(
+                f"hydra.{key}={'null' if value is None else ''} names no directory: state one, or "
+                f"leave hydra.{key} out."
+            )
+    name = str(config.hydra.job.name)
+    if name in ("", ".", "..") or PurePath(name).name != name:
+        raise ConfigError(
+            f"hydra.job.name={name} is no name of a file: the log is hydra.job.name with .log, in "
+            "the run's directory. State a name without '/'."
+        )
+    if config.hydra.output_subdir is not None:
+        raise ConfigError(
+            f"hydra.output_subdir={config.hydra.output_subdir}: a run's configuration is always "
+            "written to .hydra in its directory. Leave hydra.output_subdir out."
+        )
+
+
+def _check_device(found: Sequence[DictConfig], config: DictConfig) -> None:
+    """Refuse a GPU that this machine does not have, before the first job."""
+    launcher = str(config.hydra.launcher._target_).rpartition(".")[2]
+    asked = [job for job in found if job.device == "gpu"]
+    if not asked or launcher not in LOCAL:
+        return
+    compiled.keep(asked[0].compilation_cache)
+    with quiet.native_notices(), quiet.no_collection():
+        from runner import device
+    device.choose("gpu")

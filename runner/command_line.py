@@ -1,8 +1,9 @@
 """The command line as a person writes it, turned into what Hydra's grammar takes.
 
 Two things are made easier than Hydra alone has them: cases need no quotes, as in
-`evaluate.cases=[length=20,length=120]`, and `checkpoint=DIR` or `resume=DIR` brings the saved
-run's task, model, controller and optimizer along, so that their values can be overridden.
+`evaluate.cases=[length=20,length=120]`, and `checkpoint=DIR`, `resume=DIR` or `init_from=DIR`
+brings the saved run's task, model, controller and optimizer along, so that their values can be
+overridden.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner.saved import saved_names
+from runner.saved import RUNS, saved_names
 
 CASES = "evaluate.cases="
 
@@ -43,6 +44,6 @@ def _saved_groups(arguments: Sequence[str]) -> dict[str, str]:
     """The options of the one run that `checkpoint` or `resume` names, in a form to state."""
     for argument in arguments:
         key, _, folder = argument.partition("=")
-        if key in ("checkpoint", "resume"):
+        if key in RUNS:
             return saved_names(Path(folder.strip("'\"")))
     return {}

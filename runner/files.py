@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import uuid
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+# What `replace_with` calls a file until it is whole.
+UNFINISHED = re.compile(r"\..*-[0-9a-f]{32}(\.[^.]*)?")
 MODEL, METRICS, STATUS, HISTORY = "model.keras", "metrics.json", "status.json", "history.json"
 
 
@@ -24,15 +27,20 @@ def replace_with(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.stem}-{uuid.uuid4().hex}{path.suffix}")
+    temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex}{path.suffix}")
     try:
-        yield unfinished
-        _to_disk(unfinished)
-        os.replace(unfinished, path)
+        yield temporary
+        _to_disk(temporary)
+        os.replace(temporary, path)
     except BaseException:
-        unfinished.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     _to_disk(path.parent)
+
+
+def unfinished(folder: Path) -> list[Path]:
+    """What killed processes have left half-written in a folder by `replace_with`."""
+    return [path for path in folder.glob(".*") if UNFINISHED.fullmatch(path.name)]
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -6,29 +6,40 @@ import gc
 import logging
 import platform
 import shutil
-import signal
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from runner import build, canvas, checkpoint, compiled, data, device, worker
+from runner import (
+    build,
+    canvas,
+    checkpoint,
+    compiled,
+    data,
+    device,
+    interrupts,
+    outcome,
+    saved,
+    worker,
+)
+from runner.checkpoint import CHECKPOINTS
 from runner.errors import ConfigError, RunError
 from runner.evaluate import Evaluator
 from runner.files import METRICS, MODEL, STATUS, read_json, replace_with, write_json
 from runner.prediction import Prediction
 from runner.progress import Progress as Terminal
-from runner.progress import print_results
 from runner.report import Reporter, run_figures
 from runner.schema import task_from
 from runner.step import TrainingStep
 from runner.tensorboard import TensorBoardLog
-from runner.train import CHECKPOINTS, Progress, Training
+from runner.train import Progress, Training
 from tasks import Task
 
 log = logging.getLogger(__name__)
@@ -45,54 +56,83 @@ TRAINED = (
 )
 
 
+class _Prepared(NamedTuple):
+    """A job that nothing speaks against any more, before it writes its first file.
+
+    start: the checkpoint that the training goes on from, if any.
+    """
+
+    task: Task
+    model: keras.Model
+    evaluator: Evaluator
+    training: Training | None
+    start: Path | None
+    device: str
+
+
 def run(config: Any, directory: Path) -> float:
     """Train or evaluate, and leave a complete run directory, however it ends.
 
-    config: as `runner.checks.settle` returns it.
+    config: as `runner.checks.settle` returns it. directory: `runner.ownership.claimed` for it.
 
     Returns:
         The loss in bits a sequence at the task's deciding case (or the first one evaluated): what
         a sweeper minimises.
+
+    Raises ConfigError, with nothing written, for what cannot be done.
     """
     gc.collect()  # What an earlier job of this process has left.
-    _write_status(directory, "running")
     with (
         worker.ends_with_its_sweep(),
-        _terminated_as_interrupt(),
-        _end_recorded(config, directory),
+        interrupts.as_exceptions(),
+        _end_recorded(config, directory) as begin,
         compiled.failures_explained(),
     ):
-        start = _starting_checkpoint(config, directory)
-        return _run(config, directory, start)
+        prepared = _prepare(config, directory)
+        begin()
+        return _run(config, directory, prepared)
 
 
-def _run(config: Any, directory: Path, start: Path | None) -> float:
-    """`run` from a checkpoint, None for the beginning."""
+def _prepare(config: Any, directory: Path) -> _Prepared:
+    used = device.choose(config.device)
+    task = task_from(config)
+    model = build.model_from(config, task)
+    if config.mode == "evaluate":
+        _load_weights(model, Path(config.checkpoint) / MODEL)
+        return _Prepared(task, model, _evaluator(config, task, model), None, None, used)
+    start = _starting_checkpoint(config, directory)
+    if start is None and config.init_from is not None:
+        _load_weights(model, Path(config.init_from) / MODEL)
+    evaluator = _evaluator(config, task, model)
+    training = _training(config, task, model, evaluator, directory)
+    if start:
+        training.restore(start)
+    return _Prepared(task, model, evaluator, training, start, used)
+
+
+def _run(config: Any, directory: Path, prepared: _Prepared) -> float:
+    task, model, evaluator, training, start, used = prepared
     with _events(config, directory, start) as events:
-        used = device.choose(config.device)
-        task = task_from(config)
-        model = build.model_from(config, task)
-        evaluator = _evaluator(config, task, model)
-        if config.mode == "train":
-            training = _training(config, task, model, evaluator, directory)
-            progress, facts = _train(config, training, start, events, directory / MODEL)
+        if training is not None:
+            if start:
+                log.info("going on from %s", start)
+            progress, facts = _train(config, training, events, directory / MODEL)
         else:
-            progress, facts = _load(model, Path(config.checkpoint))
+            progress, facts = _trained(Path(config.checkpoint))
         results = evaluator(config.evaluate.sequences, data.FINAL)
         status = _status(task, results)
         metrics = _metrics(config, model, results, used) | facts
         write_json(directory / METRICS, metrics)
         events.cases(progress.step, results)
         events.hparams(_plain(config), _hparams_metrics(metrics), status, progress.step)
-        made = run_figures(task, model, _name(config), evaluator, progress, results)
+        made = run_figures(task, model, outcome.model_name(config), evaluator, progress, results)
         paths = {name: directory / "figures" / f"{name}.png" for name in made}
         pngs = {name: canvas.save(figure, paths[name]) for name, figure in made.items()}
         events.images(progress.step, pngs)
-    print_results(results, f"{task.name}, {_name(config)}, seed {config.seed}")
+    outcome.show(config, task, results)
     _write_status(directory, status)
     log.info("%s: %s", status, directory)
-    deciding = results.get(task.solved_case()) or next(iter(results.values()))
-    return float(deciding["loss_bits_per_sequence"])
+    return outcome.objective(task, results)
 
 
 def _training(
@@ -103,12 +143,9 @@ def _training(
 
 
 def _train(
-    config: Any, training: Training, start: Path | None, events: TensorBoardLog, path: Path
+    config: Any, training: Training, events: TensorBoardLog, path: Path
 ) -> tuple[Progress, dict[str, Any]]:
     """Train, save the model with the weights to evaluate, and say what the training took."""
-    if start:
-        training.restore(start)
-        log.info("going on from %s", start)
     trainer = config.trainer
     with Terminal(trainer.steps, trainer.verbose, case=training.task.solved_case()) as terminal:
         progress = training.run(Reporter(terminal, events))
@@ -134,9 +171,8 @@ def _train(
     }
 
 
-def _load(model: keras.Model, source: Path) -> tuple[Progress, dict[str, Any]]:
-    """Set the weights of a saved run, and say what its training took."""
-    _load_weights(model, source / MODEL)
+def _trained(source: Path) -> tuple[Progress, dict[str, Any]]:
+    """What the training of a saved run took."""
     trained = read_json(source / METRICS)
     facts = {key: trained.get(key) for key in TRAINED}
     return Progress(step=facts["steps"] or 0), facts
@@ -159,11 +195,17 @@ def _starting_checkpoint(config: Any, directory: Path) -> Path | None:
     found = checkpoint.latest(source / CHECKPOINTS)
     if found is None:
         raise ConfigError(f"resume={source} has no checkpoint in {source / CHECKPOINTS}")
-    # The new run's TensorBoard page shows the whole training.
+    return found
+
+
+def _copy_events(start: Path, directory: Path) -> None:
+    """Let the page of a run that goes on in a new directory show the whole training."""
+    source = start.parent.parent
+    if source.resolve() == directory.resolve():
+        return
     for events in source.glob("events.out.tfevents.*"):
         if not events.name.endswith(".hparams"):
             shutil.copy2(events, directory)
-    return found
 
 
 def _load_weights(model: keras.Model, path: Path) -> None:
@@ -217,12 +259,6 @@ def _hparams_metrics(metrics: Mapping[str, Any]) -> dict[str, float | None]:
     return flat
 
 
-def _name(config: Any) -> str:
-    """The model for a person: `ntm, lstm controller`."""
-    model = config.model.name
-    return f"{model}, {config.controller.name} controller" if model == "ntm" else model
-
-
 def _status(task: Task, results: Mapping[str, Any]) -> str:
     """Whether what is left at the end solves the task, whatever it did before."""
     deciding = results.get(task.solved_case())
@@ -236,8 +272,11 @@ def _write_status(directory: Path, status: str, error: str | None = None) -> Non
 @contextmanager
 def _events(config: Any, directory: Path, start: Path | None) -> Iterator[TensorBoardLog]:
     """The run's TensorBoard log, with the configuration and how a run ends that does not finish."""
-    with TensorBoardLog(directory, checkpoint.step_of(start) + 1 if start else 0) as events:
-        events.text("configuration", OmegaConf.to_yaml(config))
+    if start:
+        _copy_events(start, directory)
+    step = checkpoint.step_of(start) if start else 0
+    with TensorBoardLog(directory, step + 1 if start else 0) as events:
+        events.text(step, "configuration", OmegaConf.to_yaml(config))
         events.hparams(_plain(config), {}, "running", 0)
         try:
             yield events
@@ -247,17 +286,38 @@ def _events(config: Any, directory: Path, start: Path | None) -> Iterator[Tensor
 
 
 @contextmanager
-def _end_recorded(config: Any, directory: Path) -> Iterator[None]:
-    """Record how a run ends that does not finish, then let its error through."""
+def _end_recorded(config: Any, directory: Path) -> Iterator[Callable[[], None]]:
+    """Record how a run ends that does not finish, then let its error through.
+
+    Yields what to call when the run begins. A run that is refused before leaves no record, but a
+    job of a sweep does, for its table.
+    """
+    begun = False
+
+    def begin() -> None:
+        nonlocal begun
+        saved.keep(config, directory)
+        _write_status(directory, "running")
+        begun = True
+
     try:
-        yield
+        yield begin
     except BaseException as error:
-        status = _unfinished(error)
-        reason = _how_to_go_on(config, directory) if status == "interrupted" else str(error)
-        _write_status(directory, status, f"{type(error).__name__}: {reason}")
-        # Hydra reports only the first failure of a sweep, and not in the job's own log.
-        log.error("%s: %s", status, reason, exc_info=_is_bug(error))
+        if begun or not isinstance(error, ConfigError) or _in_a_sweep():
+            _record_end(directory, error)
         raise
+
+
+def _record_end(directory: Path, error: BaseException) -> None:
+    status = _unfinished(error)
+    reason = _how_to_go_on(directory) if status == "interrupted" else str(error)
+    _write_status(directory, status, f"{type(error).__name__}: {reason}")
+    # Hydra reports only the first failure of a sweep, and not in the job's own log.
+    log.error("%s: %s", status, reason, exc_info=_is_bug(error))
+
+
+def _in_a_sweep() -> bool:
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
 def _unfinished(error: BaseException) -> str:
@@ -265,27 +325,17 @@ def _unfinished(error: BaseException) -> str:
     return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
 
 
-def _how_to_go_on(config: Any, directory: Path) -> str:
-    return f"go on with resume={directory}" if config.mode == "train" else "start it again"
+def _how_to_go_on(directory: Path) -> str:
+    """What works after an interrupt."""
+    try:
+        kept = checkpoint.latest(directory / CHECKPOINTS, quiet=True)
+    except ConfigError:
+        kept = None
+    if kept is not None:
+        step = checkpoint.step_of(kept)
+        return f"go on from step {step} with resume={directory}, or with the same command in it"
+    return "nothing was trained yet that could be gone on with: start it again"
 
 
 def _is_bug(error: BaseException) -> bool:
     return not isinstance(error, KeyboardInterrupt | ConfigError | RunError)
-
-
-@contextmanager
-def _terminated_as_interrupt() -> Iterator[None]:
-    """Turn SIGTERM, with which schedulers end a job, into an interrupt that saves first."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(*_: Any) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # A second one would end the saving.
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -39,6 +39,9 @@ class Reporter:
     def began_again(self, steps: int) -> None:
         self.terminal.extend(steps)
 
+    def flush(self) -> None:
+        self.log.flush()
+
 
 def run_figures(
     task: Task,

@@ -164,6 +164,7 @@ class Config:
     compilation_cache: str | None
     checkpoint: str | None
     resume: str | None
+    init_from: str | None
     ntm: Ntm
     trainer: Trainer
     evaluate: Evaluate

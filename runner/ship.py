@@ -21,6 +21,7 @@ from runner.saved import CONFIG, check_folder
 
 LARGEST = 1_000_000  # bytes
 PATHS = ("compilation_cache", "checkpoint", "resume")  # of the configuration
+ORIGIN = "init_from"  # what the weights began as: the name of its folder stays
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -55,6 +56,8 @@ def ship(run: Path, to: Path | None = None) -> Path:
     folder = to or Path("models") / config.task.name
     for key in PATHS:
         config[key] = None
+    if config.get(ORIGIN):
+        config[ORIGIN] = Path(config[ORIGIN]).name
     write_text(folder / CONFIG, OmegaConf.to_yaml(config))
     with replace_with(folder / MODEL) as unfinished:
         unfinished.write_bytes(model)

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
@@ -42,26 +43,31 @@ SESSION_STATUS: dict[str, int | None] = {
     "interrupted": api_pb2.STATUS_FAILURE,
 }
 FLUSH_SECONDS = 5
+# Endings of event files that are replaced as a whole.
+OF_A_WHOLE = (".hparams", ".hparams_config")
 # Keys that hold a number for one choice of a group and a list for another: always text, because
 # TensorBoard fails to sort or filter by a name of two types.
 TEXT_KEYS = ("units",)
 
 
 class TensorBoardLog:
-    """The TensorBoard events of one run.
+    """The TensorBoard events of one run, with at most one value of a name at a step.
 
+    What a name has at a step already, from an earlier attempt too, stays and is not written again.
     A context manager: everything written reaches the disk when it is left, by an error too.
 
     Args:
         directory: the run's directory; its name is the run's name in TensorBoard.
         first_step: the first iteration that this process will train: 0, or one more than the
             resumed checkpoint's. Events that an earlier attempt left at this step or later are
-            void from now on.
+            removed.
     """
 
     def __init__(self, directory: Path, first_step: int) -> None:
         self._directory = Path(directory)
         self._start_seconds = time.time()
+        self._written = _cut(self._directory, first_step)
+        # For a TensorBoard that has read what was cut.
         self._writer = EventFileWriter(str(directory), flush_secs=FLUSH_SECONDS)
         start = Event(step=first_step, session_log=SessionLog(status=SessionLog.START))
         self._add(start)
@@ -91,9 +97,9 @@ class TensorBoardLog:
         }
         self.scalars(step, values)
 
-    def text(self, name: str, yaml: str) -> None:
+    def text(self, step: int, name: str, yaml: str) -> None:
         """Writes a configuration, shown with its line breaks and indentation."""
-        self._add(Event(step=0, summary=text_pb(name, f"```yaml\n{yaml}\n```")))
+        self._add(Event(step=step, summary=text_pb(name, f"```yaml\n{yaml}\n```")))
 
     def images(self, step: int, pngs: Mapping[str, bytes]) -> None:
         """Writes figures, each the bytes of a PNG file, such as `sample` or `heads`."""
@@ -142,8 +148,19 @@ class TensorBoardLog:
         self._writer.close()
 
     def _add(self, event: Event) -> None:
+        values = [value for value in event.summary.value if self._is_new(value.tag, event.step)]
+        if event.HasField("summary"):
+            if not values:
+                return
+            event.summary.ClearField("value")
+            event.summary.value.extend(values)
         event.wall_time = time.time()
         self._writer.add_event(event)
+
+    def _is_new(self, tag: str, step: int) -> bool:
+        new = (tag, step) not in self._written
+        self._written.add((tag, step))
+        return new
 
 
 def sweep_hparams_config(
@@ -271,6 +288,30 @@ def _image_value(name: str, png: bytes) -> Summary.Value:
     )
 
 
+def _cut(directory: Path, first_step: int) -> set[tuple[str, int]]:
+    """Removes what a run's event files hold at `first_step` or later.
+
+    Returns the name and step of every value that stays.
+    """
+    kept: set[tuple[str, int]] = set()
+    for path in directory.glob("events.out.tfevents.*"):
+        if path.suffix in OF_A_WHOLE:
+            continue
+        events = list(LegacyEventFileLoader(str(path)).Load())
+        before = [event for event in events if event.step < first_step or event.file_version]
+        kept.update((value.tag, event.step) for event in before for value in event.summary.value)
+        if len(before) < len(events):
+            _write_events(path, before)
+    return kept
+
+
+def _write_events(path: Path, events: Iterable[Event]) -> None:
+    with replace_with(path) as temporary, open(temporary, "wb") as file:
+        writer = RecordWriter(file)
+        for event in events:
+            writer.write(event.SerializeToString())
+
+
 def _replace_events(directory: Path, suffix: str, events: Iterable[Event]) -> None:
     """Writes a whole event file, then removes the earlier ones of this suffix.
 
@@ -283,11 +324,10 @@ def _replace_events(directory: Path, suffix: str, events: Iterable[Event]) -> No
         f".t{now % 10**9:09d}.{suffix}"
     )
     earlier = list(directory.glob(f"events.out.tfevents.*.{suffix}"))
-    with replace_with(path) as temporary, open(temporary, "wb") as file:
-        writer = RecordWriter(file)
-        writer.write(Event(wall_time=now / 1e9, file_version="brain.Event:2").SerializeToString())
-        for event in events:
-            event.wall_time = now / 1e9
-            writer.write(event.SerializeToString())
+    first = Event(file_version="brain.Event:2")
+    stamped = [first, *events]
+    for event in stamped:
+        event.wall_time = now / 1e9
+    _write_events(path, stamped)
     for old in earlier:
         old.unlink(missing_ok=True)

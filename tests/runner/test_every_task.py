@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from runner import canvas, checks, job, saved
+from runner import canvas, checks, job
 from tasks import TASKS
 
 from .conftest import Compose
@@ -62,7 +62,6 @@ def test_a_task_trains_draws_and_evaluates_beyond_its_training(
     run, evaluation = tmp_path / "run", tmp_path / "evaluation"
     case = BEYOND[name]
     config = composed(f"task={name}", *SIZES[name], *TINY, f"evaluate.cases=['{case}']")
-    saved.keep(config, run)
     job.run(config, run)
     own = {"predictions"} if name == "ngrams" else set()
     assert set(drawn) == {"sample", "heads", "generalisation", "learning", *own}

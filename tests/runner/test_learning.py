@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from runner import job, saved
+from runner import job
 
 from .conftest import Compose
 
@@ -86,7 +86,6 @@ def test_a_small_task_is_learned(
     tmp_path: Path,
 ) -> None:
     config = composed(*MACHINE, *overrides, f"evaluate.cases=['{case}']")
-    saved.keep(config, tmp_path)
     job.run(config, tmp_path)
     scores = json.loads((tmp_path / "metrics.json").read_text())["evaluation"][case]
     assert reached(scores), scores

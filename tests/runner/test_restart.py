@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from omegaconf import DictConfig
 
-from runner import checkpoint, job, saved
+from runner import checkpoint, job
 from runner.step import TrainingStep
 
 from .conftest import Compose
@@ -38,7 +38,6 @@ ALL_STEPS = RESTARTS * RESTART_AT + STEPS
 
 
 def run(config: DictConfig, directory: Path) -> dict[str, Any]:
-    saved.keep(config, directory)
     job.run(config, directory)
     metrics: dict[str, Any] = json.loads((directory / "metrics.json").read_text())
     return metrics

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.util import tensor_util
@@ -85,7 +86,46 @@ def test_a_resumed_run_goes_on_and_voids_what_was_written_after_its_checkpoint(
             log.scalars(step, {"train/loss_bits": -step})
     events = read(tmp_path)
     assert points(events, "train/loss_bits") == [(100, 100), (200, 200), (250, -250), (350, -350)]
-    assert points(events, "evaluation/length=20/bit_accuracy") == []
+    assert tags(events) == {"train/loss_bits"}
+
+
+def test_what_comes_after_the_checkpoint_is_cut_from_the_files(tmp_path: Path) -> None:
+    """A reader that knows nothing of restarts finds one value a step, too."""
+    for first, last in ((0, 40), (31, 60), (51, 70)):
+        with TensorBoardLog(tmp_path, first) as log:
+            for step in range(max(first, 10) // 10 * 10, last + 1, 10):
+                log.scalars(step, {"train/loss_bits": 1000 * first + step})
+    found = [
+        (value.tag, event.step, tensor_util.make_ndarray(value.tensor).item())
+        for path in sorted(tmp_path.glob("events*"))
+        for event in LegacyEventFileLoader(str(path)).Load()
+        for value in event.summary.value
+    ]
+    expected = [(step, 0) for step in (10, 20, 30)] + [(40, 31), (50, 31), (60, 51), (70, 51)]
+    assert found == [("train/loss_bits", step, 1000 * first + step) for step, first in expected]
+
+
+def test_a_name_has_one_value_at_a_step(tmp_path: Path) -> None:
+    """The first: an end that was drawn when the run was killed is not drawn twice."""
+    case = {"length=20": {"bit_accuracy": 0.5}}
+    with TensorBoardLog(tmp_path, 0) as log:
+        log.cases(40, case)
+        log.images(40, {"heads": to_png(Figure())})
+    with TensorBoardLog(tmp_path, 41) as log:
+        log.cases(40, {"length=20": {"bit_accuracy": 0.75, "bit_errors_per_sequence": 40.0}})
+        log.images(40, {"heads": to_png(Figure())})
+    events = read(tmp_path)
+    assert points(events, "evaluation/length=20/bit_accuracy") == [(40, 0.5)]
+    assert points(events, "evaluation/length=20/bit_errors_per_sequence") == [(40, 40.0)]
+    assert len(events.Tensors("heads")) == 1
+
+
+def test_what_was_flushed_outlives_the_process(tmp_path: Path) -> None:
+    log = TensorBoardLog(tmp_path, 0)
+    log.scalars(10, {"train/loss_bits": 1.0})
+    log.flush()
+    assert points(read(tmp_path), "train/loss_bits") == [(10, 1.0)]
+    log.close()
 
 
 def test_events_before_an_error_are_on_the_disk(tmp_path: Path) -> None:
@@ -102,7 +142,7 @@ def test_events_before_an_error_are_on_the_disk(tmp_path: Path) -> None:
 def test_text_keeps_the_lines_of_the_configuration(tmp_path: Path) -> None:
     yaml = "seed: 0\nntm:\n  n_width: 128"
     with TensorBoardLog(tmp_path, 0) as log:
-        log.text("configuration", yaml)
+        log.text(0, "configuration", yaml)
     (event,) = read(tmp_path).Tensors("configuration")
     text = tensor_util.make_ndarray(event.tensor_proto).item().decode()
     assert text == f"```yaml\n{yaml}\n```"

@@ -1,0 +1,68 @@
+"""SIGINT and SIGTERM end a run at a moment at which nothing of it is lost.
+
+Both become a `KeyboardInterrupt`, after which the training writes a checkpoint: schedulers end a
+job with SIGTERM. Where an exception would lose what was just computed, `held` puts it off.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class _Interrupt:
+    """What has come of a signal so far."""
+
+    held = False
+    waiting = False
+
+
+_interrupt = _Interrupt()
+
+
+@contextmanager
+def as_exceptions() -> Iterator[None]:
+    """Raise KeyboardInterrupt at the first of these signals; ignore all that follow.
+
+    A second one would end the saving: a scheduler's comes to all processes of a sweep, and the end
+    of the sweep sends another.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    _interrupt.held = _interrupt.waiting = False
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as of a job that a shell runs in the background
+            signal.signal(number, _handle)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Put a signal that comes inside off until the end."""
+    _interrupt.held = True
+    try:
+        yield
+    finally:
+        _interrupt.held = False
+    if _interrupt.waiting:
+        _interrupt.waiting = False
+        raise KeyboardInterrupt
+
+
+def _handle(*_: Any) -> None:
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    if not _interrupt.held:
+        raise KeyboardInterrupt
+    _interrupt.waiting = True

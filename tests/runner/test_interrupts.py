@@ -1,0 +1,58 @@
+"""Signals become interrupts, at a moment at which nothing is lost."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from runner import interrupts
+
+
+def send(number: int) -> None:
+    os.kill(os.getpid(), number)
+    time.sleep(0.05)  # Python runs a handler between two of its instructions.
+
+
+@pytest.mark.parametrize("number", interrupts.SIGNALS)
+def test_a_signal_ends_what_runs(number: int) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), interrupts.as_exceptions():
+        send(number)
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize("number", interrupts.SIGNALS)
+def test_a_held_signal_waits(number: int) -> None:
+    done = []
+    with pytest.raises(KeyboardInterrupt), interrupts.as_exceptions():
+        with interrupts.held():
+            send(number)
+            done.append("the rest of what was held")
+        done.append("what comes after")
+    assert done == ["the rest of what was held"]
+
+
+def test_a_second_signal_is_ignored() -> None:
+    with pytest.raises(KeyboardInterrupt), interrupts.as_exceptions():
+        try:
+            send(signal.SIGTERM)
+        finally:
+            send(signal.SIGINT)
+            send(signal.SIGTERM)
+
+
+def test_nothing_is_raised_where_no_signal_came() -> None:
+    with interrupts.as_exceptions(), interrupts.held():
+        pass
+
+
+def test_an_ignored_signal_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell starts what runs in the background so."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interrupts.as_exceptions():
+            send(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
