@@ -26,18 +26,24 @@ INPUTS, OUTPUTS, UNITS, RATE = 10, 8, 100, 3e-3
 # Seconds that one timed round takes at least, if so many updates are enough.
 ROUND_SECONDS, MOST_UPDATES = 0.3, 50
 # Between the processor's values and the card's, as a share of the largest number of an array.
-# float32 rounds to 6e-8, and some twenty steps of a recurrence make 1e-6 to 1e-5 of that, also
-# between two backends on one processor; products in TF32 differ by more than 1e-4.
+# float32 rounds to 6e-8; two backends on one processor differ by up to 1e-6 of it after twenty
+# steps, and by 1e-5 in the gradients of the dense machine, whose heads are sharp. TF32 rounds what
+# it multiplies to 5e-4.
 TOLERANCE = 1e-4
 
 # Controller, heads and shifts, whether sequences are masked, and other arguments of the layer.
 MACHINES: dict[str, tuple[str, tuple[int, int, int], bool, dict[str, Any]]] = {
+    "mask, backwards, states": (
+        "lstm",
+        (1, 1, 3),
+        True,
+        {"go_backwards": True, "return_state": True},
+    ),
+    "2 read, 3 write heads": ("double_dense", (2, 3, 3), False, {}),
     "LSTM": ("lstm", (1, 1, 3), False, {}),
     "dense": ("dense", (1, 1, 3), False, {"sharpness_offset": 2.0, "row_codes": 0.5}),
-    "2 read, 3 write heads": ("double_dense", (2, 3, 3), False, {}),
     "4 shifts": ("lstm", (1, 1, 4), False, {"read_to_output": False, "readout_units": 8}),
-    "mask": ("lstm", (1, 2, 3), True, {"zero_output_for_mask": True}),
-    "mask, backwards, states": ("lstm", (1, 1, 3), True, {"go_backwards": True}),
+    "mask, zeros put out": ("lstm", (1, 2, 3), True, {"zero_output_for_mask": True}),
 }
 
 
@@ -49,16 +55,15 @@ class Contestant(NamedTuple):
     peak: Callable[[], int | None]
 
 
-def values(file: str, steps: int, batch: int) -> Iterator[dict[str, Any]]:
-    """Write outputs and gradients of all machines to a file of NumPy arrays."""
+def values(file: str, machines: int, steps: int, batch: int) -> Iterator[dict[str, Any]]:
+    """Write outputs and gradients of the first so many machines to a file of NumPy arrays."""
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(batch, steps, INPUTS)).astype("float32")
     # Some begin late, some end early.
     first, last = rng.integers(0, 3, (batch, 1)), steps - rng.integers(0, 3, (batch, 1))
     mask = (np.arange(steps) >= first) & (np.arange(steps) < last)
     arrays = {}
-    for name, (kind, heads, masked, arguments) in MACHINES.items():
-        arguments = {**arguments, "return_state": "states" in name}
+    for name, (kind, heads, masked, arguments) in list(MACHINES.items())[:machines]:
         layer = _layer(kind, heads, **arguments)
         layer.set_weights(_random_weights([w.shape for w in layer.get_weights()]))
         outputs, gradients = _outputs_and_gradients(layer, inputs, mask if masked else None)
@@ -72,7 +77,7 @@ def compare(file: str, reference: str) -> Iterator[dict[str, Any]]:
     """Largest differences between two files of `values`, for each machine."""
     with np.load(file) as found, np.load(reference) as expected:
         assert sorted(found) == sorted(expected)
-        for machine in MACHINES:
+        for machine in dict.fromkeys(key.partition("/")[0] for key in found):
             row: dict[str, Any] = {"machine": machine, "tolerance": TOLERANCE, "passed": True}
             for kind in ("outputs", "gradients"):
                 pairs = [
@@ -239,14 +244,15 @@ def _outputs_and_gradients(layer: Any, inputs: Any, mask: Any) -> tuple[list[Any
 
     def weighed(outputs: Any) -> Any:
         rng = np.random.default_rng(2)
-        return sum(ops.sum(o * rng.normal(size=o.shape).astype("float32")) for o in outputs)
+        factors = [rng.normal(size=o.shape).astype("float32") for o in outputs]
+        return sum(ops.sum(ops.multiply(o, f)) for o, f in zip(outputs, factors, strict=True))
 
     if keras.backend.backend() == "torch":
         seen = ops.convert_to_tensor(inputs).requires_grad_()
         outputs = keras.tree.flatten(layer(seen, mask=mask))
         weighed(outputs).backward()
         gradients = [v.value.grad for v in layer.trainable_variables] + [seen.grad]
-        return [ops.convert_to_numpy(o) for o in outputs], [g.cpu().numpy() for g in gradients]
+        return [o.detach().cpu().numpy() for o in outputs], [g.cpu().numpy() for g in gradients]
     import jax
 
     def loss(weights: Any, seen: Any) -> Any:

@@ -22,6 +22,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import signal
 import subprocess
 import sys
@@ -40,8 +41,8 @@ SCRIPT = Path(__file__).resolve().parent / "_gpu_parts.py"
 PACKAGES = ("keras", "jax", "jaxlib", "torch", "triton", "numpy")
 # Seconds that a part needs to say anything at all, and that are kept for the comparisons.
 LEAST, KEPT = 15.0, 8.0
-# At most so long for what may take PyTorch minutes to compile.
-COMPILING = 150.0
+# Relative, of the same weights and sequences; products may be in TF32.
+SAME_LOSS = 3e-3
 BACKENDS = ("jax", "torch")
 # Name, and the parts whose values are compared: the last one shows what float32 leaves open.
 COMPARED = (
@@ -79,7 +80,8 @@ class Sizes:
 
     batches, length, rounds, at_once: of the training steps: sequences, vectors a sequence, rounds
     timed, time steps that PyTorch compiles as one program.
-    correct: time steps and sequences of the comparisons with the processor.
+    correct: machines compared with the processor's, time steps, sequences.
+    compiled: have PyTorch compile, which takes minutes.
     copy: sequences a batch, updates a call, vectors and sequences of an evaluation, seconds.
     """
 
@@ -87,19 +89,25 @@ class Sizes:
     length: int = 20
     rounds: int = 7
     at_once: int = 6
-    correct: tuple[int, int] = (20, 8)
+    correct: tuple[int, int, int] = (6, 20, 8)
+    compiled: bool = True
     copy: tuple[int, int, int, int, float] = (16, 100, 20, 640, 60.0)
 
 
-QUICK = Sizes((2, 4), 2, 1, 1, (6, 4), (4, 5, 3, 16, 3.0))
+QUICK = Sizes((2, 4), 2, 1, 1, (2, 6, 4), False, (4, 5, 3, 16, 3.0))
 
 
 @dataclass
 class Outcome:
-    """What a part gave: its rows, and why there are no more, or ""."""
+    """What a part gave.
+
+    rows: in the order in which they were measured. missing: why there are no more, or "". errors:
+    the end of what the process wrote to its standard error.
+    """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     missing: str = ""
+    errors: str = ""
 
 
 class Bench:
@@ -123,20 +131,20 @@ class Bench:
         return self.end - time.monotonic()
 
     def run(self) -> None:
-        """All parts: the processor's, and those of each backend, side by side and in order."""
-        lanes = (self._processor, self._jax, self._torch)
+        """All parts: what is compared, and what each backend does, side by side."""
+        lanes = (self._all_values, self._jax, self._torch)
         with ThreadPoolExecutor(len(lanes)) as pool:
             for lane in [pool.submit(lane) for lane in lanes]:
                 lane.result()
         for name, found, expected in COMPARED:
             self._compare(name, found, expected)
 
-    def _processor(self) -> None:
+    def _all_values(self) -> None:
         for backend in BACKENDS:
+            self._values(backend, backend)
             self._values(f"{backend}-cpu", backend, cpu=True)
 
     def _jax(self) -> None:
-        self._values("jax", "jax")
         self._step("layer on JAX", "jax")
         self._step(SCAN, "jax")
         batch, updates, length, sequences, seconds = self.sizes.copy
@@ -155,18 +163,25 @@ class Bench:
         )
 
     def _torch(self) -> None:
-        self._values("torch", "torch")
         self._step("layer on PyTorch", "torch")
         self._step("PyTorch by hand", "torch")
-        self._step(COMPILED, "torch", COMPILING)
-        self._step("layer on PyTorch, compiled", "torch", COMPILING)
+        for name in (COMPILED, "layer on PyTorch, compiled"):
+            if self.sizes.compiled:
+                self._step(name, "torch")
+            else:
+                self.outcomes[name] = Outcome(missing="skipped: not asked for")
 
     def _values(self, name: str, backend: str, cpu: bool = False) -> None:
-        steps, batch = self.sizes.correct
-        arguments = {"file": self._file(f"{name}.npz"), "steps": steps, "batch": batch}
+        machines, steps, batch = self.sizes.correct
+        arguments = {
+            "file": self._file(f"{name}.npz"),
+            "machines": machines,
+            "steps": steps,
+            "batch": batch,
+        }
         self.part(name, "values", backend, lambda _: arguments, cpu=cpu)
 
-    def _step(self, contestant: str, backend: str, limit: float = float("inf")) -> None:
+    def _step(self, contestant: str, backend: str) -> None:
         arguments = {
             "contestant": contestant,
             "batches": self.sizes.batches,
@@ -175,7 +190,7 @@ class Bench:
             "at_once": self.sizes.at_once,
             "lock": self._file("lock"),
         }
-        self.part(contestant, "step", backend, lambda _: arguments, limit)
+        self.part(contestant, "step", backend, lambda _: arguments)
 
     def _compare(self, name: str, found: str, expected: str) -> None:
         for values in (found, expected):
@@ -193,7 +208,6 @@ class Bench:
         function: str,
         backend: str,
         arguments: Callable[[float], dict[str, Any]],
-        limit: float = float("inf"),
         cpu: bool = False,
         kept: float = KEPT,
         least: float = LEAST,
@@ -205,12 +219,11 @@ class Bench:
             function: of `_gpu_parts`.
             backend: of Keras.
             arguments: the function's, from the seconds that are left.
-            limit: seconds it may take.
             cpu: leave the GPU alone.
             kept: seconds at the end that are not for this part.
             least: seconds without which it is not begun.
         """
-        left = min(limit, self.left() - kept)
+        left = self.left() - kept
         if left < least:
             self.outcomes[name] = Outcome(missing="skipped: no time left")
             return
@@ -237,7 +250,8 @@ def environment(backend: str, cpu: bool) -> dict[str, str]:
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
     }
     if cpu:
-        chosen |= {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
+        # One thread for PyTorch, whose operations are so small here that more take longer.
+        chosen |= {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
     return chosen
 
 
@@ -255,15 +269,16 @@ def finished(command: list[str], environment: dict[str, str], limit: float) -> O
     try:
         output, errors = process.communicate(timeout=limit)
         if process.returncode:
-            reasons = [line for line in errors.splitlines() if line.strip()]
-            missing = f"failed: {reasons[-1] if reasons else process.returncode}"
+            # JAX writes advice behind the error itself.
+            reasons = re.findall(r"^[\w.]*(?:Error|Exception)\b.*", errors, re.MULTILINE)
+            missing = f"failed: {reasons[-1][:150] if reasons else process.returncode}"
     except subprocess.TimeoutExpired:
         # With the processes that PyTorch compiles in.
         os.killpg(process.pid, signal.SIGKILL)
         output, errors = process.communicate()
         missing = f"stopped after {limit:.0f} s"
     rows = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
-    return Outcome(rows, missing)
+    return Outcome(rows, missing, errors[-2000:])
 
 
 def card() -> dict[str, str]:
@@ -323,7 +338,7 @@ def _timed(name: str, outcomes: dict[str, Outcome], sizes: Sizes) -> Iterator[tu
         if batch not in rows:
             yield _line(f"step: {name}", batch=batch, result=outcomes[name].missing)
             continue
-        row, cells = rows[batch], {}
+        row, cells, verdict = rows[batch], {}, f"loss {rows[batch]['loss']:.5f}"
         for column, reference in (
             ("times lax.scan", SCAN),
             ("times torch.compile", COMPILED),
@@ -331,6 +346,8 @@ def _timed(name: str, outcomes: dict[str, Outcome], sizes: Sizes) -> Iterator[tu
             for other in outcomes[reference].rows:
                 if other["batch"] == batch:
                     cells[column] = row["ms"] / other["ms"]
+                    if abs(row["loss"] / other["loss"] - 1) > SAME_LOSS:
+                        verdict = f"ANOTHER LOSS: {row['loss']}, not {other['loss']}"
         peak = row["peak_bytes"]
         yield _line(
             f"step: {name}",
@@ -339,6 +356,7 @@ def _timed(name: str, outcomes: dict[str, Outcome], sizes: Sizes) -> Iterator[tu
             ms_a_step=f"{row['ms']:.2f}",
             ready_in_s=f"{row['ready_seconds']:.1f}",
             peak_MiB=f"{peak / 2**20:.0f}" if peak else "",
+            result=verdict,
             **{"sequences/s": f"{row['sequences_per_second']:.0f}"},
             **cells,
         )
