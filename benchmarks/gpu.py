@@ -388,12 +388,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=280.0, help="for all of it")
     parser.add_argument("--quick", action="store_true", help="small, on the processor")
     arguments = parser.parse_args()
+    gpu = {} if arguments.quick else card()
+    if not gpu and not arguments.quick:
+        print("no GPU here (nvidia-smi shows none); --quick tries the script out on the processor")
+        return
     sizes = QUICK if arguments.quick else Sizes()
     with tempfile.TemporaryDirectory() as directory:
         bench = Bench(sizes, arguments.seconds, arguments.quick, directory)
         bench.run()
     seconds = time.monotonic() - bench.began
-    gpu = {} if arguments.quick else card()
     report = {
         "command": [Path(sys.executable).name, *sys.argv],
         "device": gpu.get("name", "cpu"),
