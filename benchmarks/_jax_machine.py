@@ -87,7 +87,11 @@ def loss(weights: Any, inputs: Any, targets: Any, counts: Any, mask: Any) -> Any
         jnp.zeros((batch, units)),
     )
     _, logits = lax.scan(partial(step, weights), carry, jnp.swapaxes(inputs, 0, 1))
-    logits = jnp.swapaxes(logits, 0, 1)
+    return cross_entropy(jnp.swapaxes(logits, 0, 1), targets, counts)
+
+
+def cross_entropy(logits: Any, targets: Any, counts: Any) -> Any:
+    """Mean over the bits that count."""
     costs = nn.softplus(logits) - logits * targets
     return jnp.sum(costs * counts) / jnp.sum(counts)
 

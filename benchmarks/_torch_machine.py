@@ -75,19 +75,56 @@ def loss(
     some_steps: `steps`, or what it was compiled to; it is called for `at_once` steps at a time.
     """
     batch, units = len(inputs), weights[1].shape[0]
-    first_row = torch.zeros(batch, 2, ROWS)
+    first_row = inputs.new_zeros(batch, 2, ROWS)
     first_row[:, :, 0] = 1
     carry = (
-        torch.full((batch, ROWS, COLUMNS), INITIAL),
+        inputs.new_full((batch, ROWS, COLUMNS), INITIAL),
         first_row,
-        torch.full((batch, COLUMNS), INITIAL),
-        torch.zeros(batch, units),
-        torch.zeros(batch, units),
+        inputs.new_full((batch, COLUMNS), INITIAL),
+        inputs.new_zeros(batch, units),
+        inputs.new_zeros(batch, units),
     )
     outputs = []
     for part in inputs.split(at_once, 1):
         carry, output = some_steps(weights, carry, part)
         outputs.append(output)
-    logits = torch.cat(outputs, 1)
+    return cross_entropy(torch.cat(outputs, 1), targets, counts)
+
+
+def cross_entropy(logits: Any, targets: Any, counts: Any) -> Any:
+    """Mean over the bits that count."""
     costs = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
     return (costs * counts).sum() / counts.sum()
+
+
+class Training:
+    """Gradients and Adam updates of one machine, on the device of its batches.
+
+    Args:
+        weights: arrays that it begins with.
+        rate: of Adam.
+        at_once: time steps that are one program if compiled.
+        compiled: run them under `torch.compile`.
+        device: of PyTorch.
+    """
+
+    def __init__(
+        self, weights: Any, rate: float, at_once: int, compiled: bool, device: str = "cpu"
+    ) -> None:
+        self.parameters = [torch.tensor(w, requires_grad=True, device=device) for w in weights]
+        self.optimizer = torch.optim.Adam(self.parameters, lr=rate)
+        self.some_steps = torch.compile(steps) if compiled else steps
+        self.at_once = at_once
+
+    def gradients(self, batch: Any) -> Any:
+        """The loss; its gradients are those of `parameters` then. batch: as `loss` takes it."""
+        self.optimizer.zero_grad()
+        value = loss(self.some_steps, self.at_once, self.parameters, *batch)
+        value.backward()
+        return value
+
+    def update(self, batch: Any) -> Any:
+        """One step of Adam; the loss before it."""
+        value = self.gradients(batch)
+        self.optimizer.step()
+        return value

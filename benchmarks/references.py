@@ -129,24 +129,15 @@ def _jax(weights: list[np.ndarray], batch: Any) -> tuple[Any, Callable[[], Any]]
 
 def _torch(weights: list[np.ndarray], batch: Any, compiled: bool = False) -> Any:
     arrays = [torch.from_numpy(np.ascontiguousarray(array)) for array in batch[:3]]
-    parameters = [torch.tensor(w, requires_grad=True) for w in weights]
-    optimizer = torch.optim.Adam(parameters, lr=RATE)
-    some_steps = torch.compile(_torch_machine.steps) if compiled else _torch_machine.steps
-
-    def gradients() -> Any:
-        optimizer.zero_grad()
-        loss = _torch_machine.loss(some_steps, STEPS_COMPILED, parameters, *arrays)
-        loss.backward()
-        return loss
+    training = _torch_machine.Training(weights, RATE, STEPS_COMPILED, compiled)
 
     def run() -> float:
         for _ in range(STEPS_A_ROUND):
-            loss = gradients()
-            optimizer.step()
+            loss = training.update(arrays)
         return loss.item()
 
     def check() -> Any:
-        return gradients().item(), [p.grad.numpy() for p in parameters]
+        return training.gradients(arrays).item(), [p.grad.numpy() for p in training.parameters]
 
     return check, run
 
