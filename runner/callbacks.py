@@ -44,11 +44,12 @@ class CheckFirst(Callback):
         """Check every job: else a mistake in the last one shows when the others are done."""
         try:
             _check_places(config, "sweep.dir", "sweep.subdir")
+            root = Path(config.hydra.sweep.dir)  # once, since it may hold the time of day
             found: list[DictConfig] = []
             directories: dict[Path, int] = {}
             for number, overrides in enumerate(jobs(config)):
                 try:
-                    job, directory = _job(config, number, overrides)
+                    job, directory = _job(config, root, number, overrides)
                     other = directories.setdefault(directory, number)
                     if other != number:
                         raise ConfigError(
@@ -59,7 +60,7 @@ class CheckFirst(Callback):
                 except ConfigError as error:
                     raise ConfigError(f"job {number} ({' '.join(overrides)}): {error}") from None
             _check_device(found, config)
-            self._held.enter_context(ownership.held(Path(config.hydra.sweep.dir)))
+            self._held.enter_context(ownership.held(root))
         except Exception as error:
             raise Refused from error
 
@@ -78,13 +79,15 @@ def jobs(config: DictConfig) -> Sequence[list[str]]:
     return BasicSweeper.split_arguments(stated, max_batch_size=None)[0]
 
 
-def _job(config: DictConfig, number: int, overrides: Sequence[str]) -> tuple[DictConfig, Path]:
-    """The configuration of a job of a sweep, checked, and its directory."""
+def _job(
+    config: DictConfig, root: Path, number: int, overrides: Sequence[str]
+) -> tuple[DictConfig, Path]:
+    """The configuration of a job of the sweep in `root`, checked, and its directory."""
     job = GlobalHydra.instance().config_loader().load_sweep_config(config, list(overrides))
     with open_dict(job):
         job.hydra.job.id = job.hydra.job.num = number  # as the launcher will set them
     checked = _checked(job)
-    directory = Path(job.hydra.sweep.dir) / str(job.hydra.sweep.subdir)
+    directory = root / str(job.hydra.sweep.subdir)
     ownership.check(checked, directory)
     return checked, directory
 

@@ -111,6 +111,12 @@ def test_a_bad_file_is_named(tmp_path: Path) -> None:
         ),
         (["-m", "seed=0,1", "controller=lstm,lsmt"], "controller=lsmt does not exist"),
         (["-m", "--cfg", "job"], "Only one of --run, --multirun, --cfg"),
+        (["hydra.run.dir="], "hydra.run.dir= names no directory"),
+        (["-m", "seed=0,1", "hydra.sweep.dir="], "hydra.sweep.dir= names no directory"),
+        (["-m", "seed=0,1", "hydra.sweep.subdir="], "hydra.sweep.subdir= names no directory"),
+        (["-m", "seed=0,1", "hydra.sweep.subdir=x"], "job 1 (seed=1 trainer.steps=1): its direct"),
+        (["hydra.job.name=../../x"], "hydra.job.name=../../x is no name of a file"),
+        (["hydra.output_subdir=x"], "hydra.output_subdir=x: a run's configuration is always"),
     ],
 )
 def test_a_mistake_is_one_paragraph_and_leaves_nothing(

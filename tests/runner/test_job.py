@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -13,11 +14,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 
 import runner.prediction
 import runner.step
-from runner import build, checkpoint, job
+from runner import build, checkpoint, job, saved
 from runner.errors import ConfigError, RunError
 from runner.schema import task_from
 from runner.step import TrainingStep
@@ -148,6 +150,142 @@ def test_a_requeued_job_finds_its_own_checkpoint(
     metrics, _ = run(composed(*TINY, "trainer.steps=8"), tmp_path)
     assert [checkpoint.step_of(path) for path in restored] == [5]
     assert metrics["evaluation"] == read(finished, "metrics.json")["evaluation"]
+
+
+def without_times(directory: Path) -> dict[str, Any]:
+    """`history.json` but for how fast it went."""
+    history = read(directory, "history.json")
+    for point in history["training"]:
+        del point["sequences_per_second"]
+    return history
+
+
+def event_points(directory: Path) -> list[tuple[str, int]]:
+    return sorted(
+        (value.tag, event.step)
+        for path in directory.glob("events.out.tfevents.*[0-9]")
+        for event in LegacyEventFileLoader(str(path)).Load()
+        for value in event.summary.value
+        if value.tag != "configuration"
+    )
+
+
+@pytest.mark.parametrize("moment", [*range(1, 9), "evaluation", "figures"])
+def test_the_record_of_a_broken_run_is_that_of_an_unbroken_one(
+    moment: int | str,
+    finished: Path,
+    tiny: DictConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whenever the signal comes: between two points of the curve, while it evaluates, at the end."""
+    call = TrainingStep.__call__
+
+    def at_step(self: TrainingStep, *batch: Any) -> Any:
+        result = call(self, *batch)
+        if int(self.optimizer.iterations.numpy()) == moment:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.1)
+        return result
+
+    def interrupted(*arguments: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingStep, "__call__", at_step)
+        if moment == "evaluation":
+            patch.setattr(Training, "_results", interrupted)
+        if moment == "figures":
+            patch.setattr(job, "run_figures", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(tiny, tmp_path)
+    assert f"resume={tmp_path}" in read(tmp_path, "status.json")["error"]
+    metrics, _ = run(tiny, tmp_path)
+    assert metrics["evaluation"] == read(finished, "metrics.json")["evaluation"]
+    assert without_times(tmp_path) == without_times(finished)
+    points = event_points(tmp_path)
+    assert points == event_points(finished)
+    assert len(points) == len(set(points))
+
+
+def test_an_interrupt_before_the_first_step_says_what_works(
+    tiny: DictConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "_train", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            run(tiny, tmp_path)
+    error = read(tmp_path, "status.json")["error"]
+    assert "start it again" in error
+    assert "resume=" not in error
+    run(tiny, tmp_path)
+    assert read(tmp_path, "status.json")["status"] == "finished"
+
+
+@pytest.mark.parametrize(("breaks_at", "kept"), [(1, None), (5, 3), (8, 6)])
+def test_weights_that_are_not_finite_are_never_kept(
+    breaks_at: int,
+    kept: int | None,
+    tiny: DictConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An update can break them although its loss and gradient are sound, the last one too."""
+    call = TrainingStep.__call__
+
+    def breaks(self: TrainingStep, *batch: Any) -> Any:
+        result = call(self, *batch)
+        if int(self.optimizer.iterations.numpy()) == breaks_at:
+            self.weights.assign(self.weights.value * np.nan)
+        return result
+
+    monkeypatch.setattr(TrainingStep, "__call__", breaks)
+    with pytest.raises(RunError, match=r"first not finite: the weight|is not finite after"):
+        run(tiny, tmp_path)
+    status = read(tmp_path, "status.json")
+    assert status["status"] == "failed"
+    found = checkpoint.latest(tmp_path / "checkpoints")
+    if kept is None:
+        assert found is None
+        assert "No checkpoint was written" in status["error"]
+    else:
+        assert found is not None
+        assert checkpoint.step_of(found) == kept
+        assert f"The checkpoint of step {kept} holds the last finite weights" in status["error"]
+
+
+def test_a_model_that_is_not_finite_is_refused_by_name(
+    finished: Path, composed: Compose, tmp_path: Path
+) -> None:
+    shutil.copytree(finished, tmp_path / "broken")
+    model = keras.models.load_model(finished / "model.keras")
+    model.set_weights([weight * np.nan for weight in model.get_weights()])
+    model.save(tmp_path / "broken/model.keras")
+    for key in ("checkpoint", "init_from"):
+        with pytest.raises(ConfigError, match=rf"{key}=.*damaged model.keras .*not finite"):
+            saved.check_model(key, tmp_path / "broken")
+
+
+def test_a_new_training_begins_with_the_weights_of_another(
+    finished: Path, composed: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of its `model.keras`, with a memory and sizes of its own, and all else new."""
+    config = composed(
+        *TINY, "trainer.steps=2", f"init_from={finished}", "ntm.n_width=12", "task.max_length=4"
+    )
+    first: list[Any] = []
+    call = TrainingStep.__call__
+    monkeypatch.setattr(
+        TrainingStep,
+        "__call__",
+        lambda self, *batch: (first.append(self.weights.numpy()), call(self, *batch))[1],
+    )
+    metrics, _ = run(config, tmp_path)
+    began = np.concatenate([weight.ravel() for weight in model_weights(finished)])
+    np.testing.assert_array_equal(first[0], began)
+    assert metrics["steps"] == 2
+    kept = OmegaConf.load(tmp_path / ".hydra/config.yaml")
+    assert kept.init_from == str(finished)
 
 
 @pytest.mark.parametrize("resumed", [True, False])

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from runner import checks, command_line, saved
+from runner import checkpoint, checks, command_line, saved
 from runner.errors import ConfigError
 from runner.schema import GROUPS, task_from
 from tasks import RepeatCopy
@@ -136,6 +136,56 @@ def test_a_resumed_run_refuses_to_become_another(
 ) -> None:
     with pytest.raises(ConfigError, match="when a run goes on where it stopped"):
         settled(composed, f"resume={run_folder}", override)
+
+
+def test_a_run_is_not_resumed_for_fewer_steps_than_it_has_done(
+    run_folder: Path, composed: Compose
+) -> None:
+    (run_folder / "checkpoints/1.npz").unlink()
+    checkpoint.save(run_folder / "checkpoints", 60, [], {"step": 60, "began": 10}, {})
+    with pytest.raises(ConfigError, match=r"has done 50 steps and trainer.steps=49"):
+        settled(composed, f"resume={run_folder}", "trainer.steps=49")
+    assert settled(composed, f"resume={run_folder}", "trainer.steps=50").trainer.steps == 50
+
+
+def test_a_training_from_saved_weights_changes_all_but_what_they_belong_to(
+    run_folder: Path, composed: Compose
+) -> None:
+    config = settled(
+        composed,
+        f"init_from={run_folder}",
+        "seed=8",
+        "optimizer=rmsprop",
+        "trainer.steps=5",
+        "ntm.n_width=99",
+        "task.max_items=9",
+    )
+    expected = OmegaConf.load(run_folder / ".hydra/config.yaml")
+    assert config.optimizer == composed("task=associative_recall", "optimizer=rmsprop").optimizer
+    expected.seed, expected.trainer.steps, expected.ntm.n_width = 8, 5, 99
+    expected.task.max_items, expected.init_from = 9, str(run_folder)
+    expected.optimizer = config.optimizer
+    expected.trainer.restarts = 0  # They would begin again with other weights.
+    assert config == expected
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("ntm.m_depth=20", "the run was made with ntm.m_depth=12"),
+        ("controller=dense", "the run was made with controller=lstm"),
+        ("controller.units=[40]", "the run was made with controller.units=[30]"),
+        ("task=copy", "an input_dim of 8, and this copy has one of 10"),
+        ("task.bits=7", "an input_dim of 8, and this associative_recall has one of 9"),
+        ("experiment=quick", "experiment=quick cannot be used"),
+        ("resume=elsewhere", "leave one of them out"),
+    ],
+)
+def test_a_training_from_saved_weights_refuses_what_they_rule_out(
+    override: str, message: str, run_folder: Path, composed: Compose
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        settled(composed, f"init_from={run_folder}", override)
 
 
 @pytest.mark.parametrize(
