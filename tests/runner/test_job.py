@@ -178,7 +178,7 @@ def test_the_record_of_a_broken_run_is_that_of_an_unbroken_one(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whenever the signal comes: between two points of the curve, while it evaluates, at the end."""
+    """Between two points of the curve, while it evaluates or draws: whenever the signal comes."""
     call = TrainingStep.__call__
 
     def at_step(self: TrainingStep, *batch: Any) -> Any:
