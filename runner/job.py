@@ -333,7 +333,7 @@ def _how_to_go_on(directory: Path) -> str:
         kept = None
     if kept is not None:
         step = checkpoint.step_of(kept)
-        return f"go on from step {step} with resume={directory}, or with the same command in it"
+        return f"go on from step {step} with resume={directory}"
     return "nothing was trained yet that could be gone on with: start it again"
 
 
