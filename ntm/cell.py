@@ -168,7 +168,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         seed=None,
         **kwargs,
     ):
-        checks.counts(
+        units, n_width, m_depth, shift_range, read_heads, write_heads = checks.counts(
             units=units,
             n_width=n_width,
             m_depth=m_depth,
@@ -177,7 +177,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             write_heads=write_heads,
         )
         checks.shifts_fit(shift_range, n_width)
-        checks.counts(least=0, readout_units=readout_units)
+        (readout_units,) = checks.counts(least=0, readout_units=readout_units)
         checks.share(
             dropout=dropout, weighting_leak=weighting_leak, weighting_drift=weighting_drift
         )
@@ -193,6 +193,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             gate_offset=gate_offset, sharpness_offset=sharpness_offset, row_codes=row_codes
         )
         super().__init__(**kwargs)
+        self.input_spec = keras.InputSpec(ndim=2)
         self.units = units
         self.n_width = n_width
         self.m_depth = m_depth
@@ -296,9 +297,10 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         ]
 
     def build(self, input_shape):
-        self.input_dim = input_shape[-1]
+        self.input_dim = checks.known_width(input_shape)
+        self.input_spec = keras.InputSpec(ndim=2, axes={-1: self.input_dim})
         reads_dim = self.read_heads * self.m_depth
-        seen_dim = input_shape[-1] + reads_dim
+        seen_dim = self.input_dim + reads_dim
         self.controller.build((input_shape[0], seen_dim))
         if self.readout is not None:
             self.readout.build((input_shape[0], seen_dim + self.controller.features_dim))
@@ -307,6 +309,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         self.built = True
 
     def call(self, inputs, states, training=False):
+        self.check_states([state.shape for state in states], inputs.shape[0])
         if training and self.state_clip_norm is not None:
             states = [clip_gradient(state, self.state_clip_norm) for state in states]
         new, _ = self.step(inputs, self.unpack(states), training)
@@ -399,6 +402,38 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
                 for start in network.get_initial_state(batch_size)
             ),
         ]
+
+    def check_states(self, shapes, batch=None):
+        """Refuses states of other sizes than this machine's, which would be read as something else.
+
+        Args:
+            shapes: of the states in a recurrent layer's list, sizes not known yet None.
+            batch: number of sequences, or None.
+
+        Raises:
+            ValueError: for another number of states, or another shape.
+        """
+        names = [*NTMState._fields[:4]]
+        for network in self.networks:
+            names += [network.name] * len(network.state_size)
+        if len(shapes) != len(names):
+            raise ValueError(
+                f"{self.name!r} has {len(names)} states ({', '.join(names)}), but was given "
+                f"{len(shapes)}: give it as many as its get_initial_state returns"
+            )
+        for index, (shape, size) in enumerate(zip(shapes, self.state_size, strict=True)):
+            wanted = (batch, size)
+            if len(shape) != 2 or any(
+                None not in sizes and len(set(sizes)) > 1
+                for sizes in zip(shape, wanted, strict=True)
+            ):
+                raise ValueError(
+                    f"state {index} of {self.name!r} ({names[index]}) has the shape "
+                    f"{tuple(shape)}, but must be {wanted}: units={self.units}, "
+                    f"n_width={self.n_width}, m_depth={self.m_depth}, "
+                    f"read_heads={self.read_heads} and write_heads={self.write_heads} must be "
+                    "those of the layer that the state is of, and the batch the same"
+                )
 
     def unpack(self, states):
         """A recurrent layer's list of states as an `NTMState`."""
