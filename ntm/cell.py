@@ -16,6 +16,8 @@ from ntm.memory import INITIAL_MEMORY, first_memory, read, write
 # takes their directions as seriously as those of written rows, and gradients through them explode:
 # solved machines were lost again (docs/copy.md).
 SHORTEST_ROW = 0.5
+# In a configuration, of those layers that are quantized and stand nowhere else in it.
+QUANTIZED = "quantized"
 # Of the gate, if no other is given.
 GATE_OFFSET = 2.0
 
@@ -482,6 +484,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             "weighting_drift": self.weighting_drift,
             "state_clip_norm": self.state_clip_norm,
             "seed": self.seed,
+            **self._quantization_config(),
         }
 
     @classmethod
@@ -489,7 +492,42 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         config = dict(config)
         model = config.get("controller_model")
         config["controller_model"] = keras.saving.deserialize_keras_object(model)
-        return cls(**config)
+        quantized = config.pop(QUANTIZED, {})
+        cell = cls(**config)
+        cell.quantize_as(quantized)
+        return cell
+
+    def quantize_as(self, quantized):
+        """Makes layers not built yet what `get_config` found them to be, its entry `QUANTIZED`."""
+        for name, found in quantized.items():
+            layer = self._own_layers[name]
+            found = keras.saving.deserialize_keras_object(found)
+            layer.dtype_policy = found["dtype"]
+            layer.quantization_config = found["quantization_config"]
+
+    def _quantization_config(self):
+        """What `quantize` of a model has made of layers that are in no configuration."""
+        quantized = {
+            name: {
+                "dtype": keras.dtype_policies.serialize(layer.dtype_policy),
+                "quantization_config": keras.saving.serialize_keras_object(
+                    getattr(layer, "quantization_config", None)
+                ),
+            }
+            for name, layer in self._own_layers.items()
+            if layer.quantization_mode
+        }
+        return {QUANTIZED: quantized} if quantized else {}
+
+    @property
+    def _own_layers(self):
+        """The dense layers that this cell has made by itself, by name."""
+        layers = [
+            self.controller_model if self._default_controller else None,
+            self.projection,
+            None if self.readout is None else self.readout.stages[-1],
+        ]
+        return {layer.name: layer for layer in layers if layer is not None}
 
 
 def _flat(value):

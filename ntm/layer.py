@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from ntm import checks, loop, noise
-from ntm.cell import GATE_OFFSET, NTMCell
+from ntm.cell import GATE_OFFSET, QUANTIZED, NTMCell
 
 CELL_ARGUMENTS = (
     "units",
@@ -133,6 +133,17 @@ class NeuralTuringMachine(keras.layers.RNN):
             self.cell.check_states(initial_state_shape, sequences_shape[0])
         return super().compute_output_shape(sequences_shape, initial_state_shape)
 
+    def call(self, sequences, initial_state=None, mask=None, training=False):
+        if sequences.shape[0] != 0 or self.stateful:
+            return super().call(sequences, initial_state, mask, training)
+        # Not every layer of a controller takes an empty batch: a sequence that is left out
+        # afterwards goes with it, which changes nothing that training would.
+        if initial_state is not None:
+            initial_state = [_with_one(state) for state in initial_state]
+        mask = None if mask is None else _with_one(mask)
+        outputs = super().call(_with_one(sequences), initial_state, mask)
+        return keras.tree.map_structure(lambda output: output[:0], outputs)
+
     def inner_loop(self, sequences, initial_state, mask, training=False):
         self.cell.check_states([state.shape for state in initial_state], sequences.shape[0])
         if sequences.shape[-1] is None:
@@ -192,6 +203,8 @@ class NeuralTuringMachine(keras.layers.RNN):
             self.build(inputs.shape)
             self._assert_input_compatibility(inputs)
         shape = tuple(inputs.shape[:2])
+        if shape[0] == 0:
+            return {name: values[:0] for name, values in self.trace(_with_one(inputs)).items()}
         states = self._first_states(shape[0], initial_state)
         used = ops.ones(shape, "bool") if mask is None else ops.convert_to_tensor(mask, "bool")
         if tuple(used.shape) != shape:
@@ -247,7 +260,11 @@ class NeuralTuringMachine(keras.layers.RNN):
         del config["cell"]
         return {
             **config,
-            **{name: cell_config[name] for name in CELL_ARGUMENTS},
+            **{
+                name: cell_config[name]
+                for name in (*CELL_ARGUMENTS, QUANTIZED)
+                if name in cell_config
+            },
             "gradient_checkpointing": self.gradient_checkpointing,
         }
 
@@ -256,7 +273,16 @@ class NeuralTuringMachine(keras.layers.RNN):
         config = dict(config)
         model = config.get("controller_model")
         config["controller_model"] = keras.saving.deserialize_keras_object(model)
-        return cls(**config)
+        quantized = config.pop(QUANTIZED, {})
+        layer = cls(**config)
+        layer.cell.quantize_as(quantized)
+        return layer
+
+
+def _with_one(batch):
+    """A batch with one row of zeros below it."""
+    batch = ops.convert_to_tensor(batch)
+    return ops.concatenate([batch, ops.zeros((1, *batch.shape[1:]), dtype=batch.dtype)], axis=0)
 
 
 for _name in CELL_ARGUMENTS:
