@@ -128,7 +128,8 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         seed: of the dropout masks and of the noise.
 
     Raises:
-        ValueError: for sizes that make no machine, or a controller that breaks its contract.
+        ValueError: for sizes that make no machine, or a controller that breaks its contract. When
+            called, for inputs of another width than the first ones, and for states of other sizes.
 
     Notes:
         Departures from the paper, all measured in docs/copy.md and docs/experiments.md. All heads

@@ -51,9 +51,13 @@ class NeuralTuringMachine(keras.layers.RNN):
             elsewhere it has no effect.
 
     Raises:
-        ValueError: as `NTMCell`; for a `gradient_checkpointing` that is no number of steps.
+        ValueError: as `NTMCell`; for a `gradient_checkpointing` that is no number of steps. When
+            called, for an input that is not (B, T, input_dim) with the width of the first one, and
+            for an initial state of another machine's sizes.
 
     Notes:
+        A saved model loads after `import ntm`, without `custom_objects`; without that import, Keras
+        says `Could not locate class 'NeuralTuringMachine'`.
         No weight depends on `n_width`: `set_weights` takes the weights of a layer with another.
         On TensorFlow the loop runs from the first to the last step that any sequence of the batch
         has unmasked, and no further, also compiled with XLA, where it compiles once a padded
