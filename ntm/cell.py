@@ -141,7 +141,8 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         keys pass a tanh; gate and sharpness have offsets. The similarity of equation 6 divides by
         a length of at least 0.5.
         Under a half precision policy the controller and P compute in it, the machine and its
-        state in float32: half precision cannot hold a small memory or a sharp weighting.
+        state in float32: half precision cannot hold a small memory or a sharp weighting. In float64
+        all of it is, but for what Keras computes in float32 on other backends than TensorFlow.
     """
 
     def __init__(
