@@ -55,7 +55,7 @@ def double(**arguments: Any) -> NeuralTuringMachine:
 
 
 def assert_is_float64_throughout(layer: NeuralTuringMachine) -> None:
-    """The same cell in a stock RNN, to 1e-12; the equations, without `WEIGHT_FLOOR`, less closely."""
+    """The same cell in a stock RNN to 1e-12, the equations, which have no floor, less closely."""
     assert {weight.dtype for weight in layer.weights} == {"float64"}
     inputs = np.random.default_rng(0).normal(size=(BATCH, 4, INPUTS))
     alone = as_reference(layer, "lstm")
