@@ -25,6 +25,7 @@ def main(config: DictConfig) -> float:
     directory = Path(hydra_config.runtime.output_dir)
     saved.keep(config, directory)
     compiled.keep(config.compilation_cache)
+    quiet.figures_to_files()
     with quiet.native_notices(), quiet.no_collection():
         from runner import job  # TensorFlow, only once the configuration is known to be good
 
@@ -32,6 +33,6 @@ def main(config: DictConfig) -> float:
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = command_line.complete(sys.argv[1:])
     with friendly(), sweep.with_table():
+        sys.argv[1:] = command_line.complete(sys.argv[1:])
         main()

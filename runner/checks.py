@@ -7,12 +7,14 @@ composed to what runs.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any, cast
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
-from runner import saved
+from runner import footprint, saved
 from runner.errors import ConfigError
 from runner.explain import unknown_key
 from runner.schema import GROUPS, task_from
@@ -48,6 +50,9 @@ AT_LEAST_ONE = (
     "controller.units",
     "model.units",
 )
+# Sizes and counts of TensorFlow and NumPy on every machine, and of the seeds that both take.
+LARGEST, LARGEST_SEED = 2**31 - 1, 2**32 - 1
+LARGEST_FLOAT = 3.4028234663852886e38  # of float32
 # Keys of numbers (null is none), what is allowed, and how an error puts it.
 RULES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
     (
@@ -63,7 +68,7 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
             "trainer.state_clip_growth",
         ),
         lambda value: 0 < value < math.inf,
-        "larger than 0",
+        "larger than 0 and finite",
     ),
     (
         (
@@ -76,7 +81,7 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
             "trainer.restarts",
         ),
         lambda value: 0 <= value < math.inf,
-        "at least 0",
+        "at least 0 and finite",
     ),
     (
         ("ntm.gate_offset", "ntm.sharpness_offset", "ntm.row_codes"),
@@ -99,29 +104,36 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
 )
 
 
-def settle(config: DictConfig, overrides: Sequence[str]) -> tuple[DictConfig, list[str]]:
+def settle(
+    config: DictConfig, overrides: Sequence[str], here: bool = True
+) -> tuple[DictConfig, list[str]]:
     """Return the configuration that runs, checked, and warnings about it.
 
     config: what Hydra composed; overrides: what the person stated on the command line, as in
         `hydra.overrides.task`. They differ from the result when a saved run is evaluated or
         gone on with.
+    here: whether it runs on this machine, whose memory is then compared with what it takes.
 
     Raises ConfigError.
     """
+    if isinstance(overrides, ListConfig):  # Reading it would resolve the references in its texts.
+        overrides = cast("list[str]", OmegaConf.to_container(overrides))
     _check_recipe(overrides)
     _check_shape(config)
     _check_choices(config)
     config = saved.with_saved(config, overrides)
-    return config, validate(config)
+    return config, validate(config, here)
 
 
-def validate(config: DictConfig) -> list[str]:
-    """Check the values of a configuration and return warnings. Raises ConfigError."""
+def validate(config: DictConfig, here: bool = True) -> list[str]:
+    """Check the values of a configuration and return warnings, as `settle`. Raises ConfigError."""
     _check_shape(config)
     _check_choices(config)
     _check_numbers(config)
     task = task_from(config)
     _check_cases(config, task)
+    if here:
+        footprint.check(config)
     if config.model.name != "ntm":
         return []
     _check_shift(config)
@@ -171,7 +183,8 @@ def _check_interpolations(config: DictConfig) -> None:
     try:
         OmegaConf.to_container(config, resolve=True)
     except InterpolationResolutionError as error:
-        reason = str(error).partition("\n")[0]
+        reason = re.sub(r"^\w+ raised while resolving interpolation: ", "", str(error))
+        reason = reason.partition("\n")[0].strip("'\"")
         raise ConfigError(f"{error.full_key} refers to what does not exist: {reason}.") from None
 
 
@@ -186,8 +199,8 @@ def _check_choices(config: DictConfig) -> None:
 
 
 def _check_numbers(config: DictConfig) -> None:
-    if config.seed < 0:
-        raise ConfigError(f"seed={config.seed} must be 0 or more.")
+    if not 0 <= config.seed <= LARGEST_SEED:
+        raise ConfigError(f"seed={config.seed} must be 0 or more, and at most {LARGEST_SEED}.")
     for key in AT_LEAST_ONE:
         value = OmegaConf.select(config, key)
         for number in value if isinstance(value, ListConfig) else [value]:
@@ -198,6 +211,7 @@ def _check_numbers(config: DictConfig) -> None:
             value = OmegaConf.select(config, key)
             if value is not None and not allowed(value):
                 raise ConfigError(f"{key}={value} must be {description}.")
+    _check_largest(config)
     trainer = config.trainer
     for key in ("restart_at", "restart_above") if trainer.restarts else ():
         if trainer[key] is None:
@@ -208,6 +222,22 @@ def _check_numbers(config: DictConfig) -> None:
     for key in ("controller.units", "model.units"):
         if OmegaConf.select(config, key) == []:
             raise ConfigError(f"{key}=[] must name the size of at least one layer, e.g. [100].")
+
+
+def _check_largest(node: Any, prefix: str = "") -> None:
+    """Refuse numbers that no array can have as its size, and no float32 as its value."""
+    for key, value in node.items():
+        if isinstance(value, DictConfig):
+            _check_largest(value, f"{prefix}{key}.")
+            continue
+        for number in value if isinstance(value, ListConfig) else [value]:
+            if isinstance(number, int) and number > LARGEST and key != "seed":
+                raise ConfigError(f"{prefix}{key}={value} must be at most {LARGEST}.")
+            if isinstance(number, float) and LARGEST_FLOAT < abs(number) < math.inf:
+                raise ConfigError(
+                    f"{prefix}{key}={value} is beyond float32, whose largest number is "
+                    f"{LARGEST_FLOAT:.1e}."
+                )
 
 
 def _check_shift(config: DictConfig) -> None:

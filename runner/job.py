@@ -9,7 +9,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,10 @@ import keras
 import tensorflow as tf
 from omegaconf import OmegaConf
 
-from runner import build, canvas, checkpoint, compiled, data, device, worker
+from runner import build, canvas, checkpoint, compiled, data, device, machine, records, worker
 from runner.errors import ConfigError, RunError
 from runner.evaluate import Evaluator
-from runner.files import METRICS, MODEL, STATUS, read_json, replace_with, write_json
+from runner.files import METRICS, MODEL, STATUS, make, replace_with, write_json
 from runner.prediction import Prediction
 from runner.progress import Progress as Terminal
 from runner.progress import print_results
@@ -55,11 +55,13 @@ def run(config: Any, directory: Path) -> float:
         a sweeper minimises.
     """
     gc.collect()  # What an earlier job of this process has left.
+    make(directory, CHECKPOINTS, "figures")
     _write_status(directory, "running")
     with (
         worker.ends_with_its_sweep(),
         _terminated_as_interrupt(),
         _end_recorded(config, directory),
+        machine.failures_explained(config, directory),
         compiled.failures_explained(),
     ):
         start = _starting_checkpoint(config, directory)
@@ -137,7 +139,7 @@ def _train(
 def _load(model: keras.Model, source: Path) -> tuple[Progress, dict[str, Any]]:
     """Set the weights of a saved run, and say what its training took."""
     _load_weights(model, source / MODEL)
-    trained = read_json(source / METRICS)
+    trained = records.metrics(source)
     facts = {key: trained.get(key) for key in TRAINED}
     return Progress(step=facts["steps"] or 0), facts
 
@@ -242,7 +244,8 @@ def _events(config: Any, directory: Path, start: Path | None) -> Iterator[Tensor
         try:
             yield events
         except BaseException as error:
-            events.hparams(_plain(config), {}, _unfinished(error), 0)
+            with suppress(OSError):
+                events.hparams(_plain(config), {}, _unfinished(error), 0)
             raise
 
 
@@ -254,7 +257,8 @@ def _end_recorded(config: Any, directory: Path) -> Iterator[None]:
     except BaseException as error:
         status = _unfinished(error)
         reason = _how_to_go_on(config, directory) if status == "interrupted" else str(error)
-        _write_status(directory, status, f"{type(error).__name__}: {reason}")
+        with suppress(OSError):  # The disk may be full, or the directory gone.
+            _write_status(directory, status, f"{type(error).__name__}: {reason}")
         # Hydra reports only the first failure of a sweep, and not in the job's own log.
         log.error("%s: %s", status, reason, exc_info=_is_bug(error))
         raise

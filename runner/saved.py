@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from runner import footprint, records
 from runner.errors import ConfigError
 from runner.explain import CONF
-from runner.files import MODEL, damage, write_text
+from runner.files import MODEL, damage, make, write_text
 from runner.schema import GROUPS, Config, task_from
 
-CONFIG = ".hydra/config.yaml"
+CONFIG = records.CONFIG
 WHERE = ("mode", "device", "compilation_cache", "checkpoint", "resume")
 FREE_IN_EVALUATION = ("seed", "evaluate", "task", "ntm.n_width", "trainer.verbose")
 FREE_IN_RESUMING = (
@@ -66,6 +66,7 @@ def evaluated_config(config: DictConfig, overrides: Sequence[str], checkpoint: P
     _check_model(checkpoint)
     saved = _load(checkpoint, config)
     stated = _over(saved, config, overrides, FREE_IN_EVALUATION, "when a saved run is evaluated")
+    footprint.check(stated)
     if _same_encoding(saved, stated):
         return stated
     result = _ranges_as_case(saved, stated)
@@ -85,17 +86,23 @@ def resumed_config(config: DictConfig, overrides: Sequence[str], resume: Path) -
 
 def keep(config: DictConfig, folder: Path) -> None:
     """Write the configuration that runs where Hydra wrote the one it composed."""
-    write_text(folder / CONFIG, OmegaConf.to_yaml(config))
+    make((folder / CONFIG).parent)
+    write_text(folder / CONFIG, OmegaConf.to_yaml(config, resolve=True))
 
 
 def saved_names(folder: Path) -> dict[str, str]:
     """The option of each group that the run in `folder` was made with; empty if it has none."""
     try:
-        saved = OmegaConf.load(folder / CONFIG)
-    except (OSError, yaml.YAMLError, OmegaConfBaseException):
+        saved = records.config(folder)
+    except ConfigError:
         return {}
-    names = {group: OmegaConf.select(saved, f"{group}.name") for group in GROUPS}
-    return {} if None in names.values() else names
+    nodes = {group: saved.get(group) for group in GROUPS}
+    names = {
+        group: node["name"]
+        for group, node in nodes.items()
+        if isinstance(node, dict) and node.get("name") in GROUPS[group]
+    }
+    return names if len(names) == len(GROUPS) else {}
 
 
 def check_folder(key: str, folder: Path, needed: Sequence[str]) -> None:
@@ -128,7 +135,7 @@ def _load(folder: Path, config: DictConfig) -> DictConfig:
     A key that it is too old to have comes from `config`, but of the machine and the training from
     the defaults without a recipe: the run was not made with what its recipe asks for today.
     """
-    path = folder / CONFIG
+    path, found = folder / CONFIG, records.config(folder)
     names = saved_names(folder)
     result = OmegaConf.structured(Config)
     try:
@@ -139,8 +146,8 @@ def _load(folder: Path, config: DictConfig) -> DictConfig:
         same = {key: value for key, value in config.items() if key not in GROUPS}
         defaults: Any = OmegaConf.load(CONF / "config.yaml")
         of_no_recipe = {key: defaults[key] for key in ("ntm", "trainer")}
-        result.merge_with(same, of_no_recipe, OmegaConf.load(path))
-    except (KeyError, yaml.YAMLError, OmegaConfBaseException) as error:
+        result.merge_with(same, of_no_recipe, found)
+    except (KeyError, OmegaConfBaseException) as error:
         reason = str(error).partition("\n")[0]
         raise ConfigError(
             f"{path} does not describe a run of this version of the project ({reason})."

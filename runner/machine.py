@@ -1,0 +1,122 @@
+"""What a machine runs out of or does not allow, in one paragraph: memory, disk, folders.
+
+Imports nothing heavy: TensorFlow's errors are known by their names.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from runner import footprint
+from runner.errors import RunError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
+MISSING = (errno.ENOENT, errno.ENOTDIR)
+OTHERS = (
+    *(errno.EIO, errno.ESTALE, errno.EFBIG, errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE),
+    *(errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENODEV, errno.EBUSY),
+)
+ELSEWHERE = "name another folder with hydra.run.dir=... (a sweep: hydra.sweep.dir=...)"
+SMALLER = (
+    "Smaller values of trainer.batch_size, evaluate.batch_size, ntm.n_width or the task's sizes "
+    "need less, and so does ntm.gradient_checkpointing=..."
+)
+
+
+def reason(error: BaseException) -> str | None:
+    """One paragraph for an error that the machine has caused, None for any other."""
+    if _out_of_memory(error):
+        return f"the machine's memory is used up ({_first_line(error)}). {SMALLER}."
+    number, place = _number(error), str(_path(error) or "a file")
+    if number in FULL:
+        return (
+            f"{place} cannot be written: no space is left on its disk. Free some, or {ELSEWHERE}."
+        )
+    if number in FORBIDDEN:
+        return f"{place} cannot be written ({os.strerror(number)}): {ELSEWHERE}."
+    if number in MISSING:
+        return f"{place} cannot be made or opened ({os.strerror(number)}): {ELSEWHERE}."
+    return f"{place}: {os.strerror(number)}. {ELSEWHERE.capitalize()}." if number else None
+
+
+@contextmanager
+def failures_explained(config: Any, directory: Path) -> Iterator[None]:
+    """Raise what the machine has caused in a run as a RunError that says how to go on.
+
+    A thread that writes events ends with the same error, which needs no trace of its own.
+    """
+    shown = threading.excepthook
+
+    def quietly(thread: threading.ExceptHookArgs) -> None:
+        if thread.exc_value is None or reason(thread.exc_value) is None:
+            shown(thread)
+
+    threading.excepthook = quietly
+    try:
+        yield
+    except Exception as error:
+        text = reason(error)
+        if isinstance(error, RunError) or text is None:
+            raise
+        if not directory.is_dir():
+            text = (
+                f"the run directory {directory} vanished while the run wrote to it. Nothing of the "
+                "run is left to go on from: start it again."
+            )
+        elif _out_of_memory(error):
+            text = f"{text} {footprint.in_words(config)}"
+        raise RunError(text + _go_on(directory)) from error
+    finally:
+        threading.excepthook = shown
+
+
+def _go_on(directory: Path) -> str:
+    if not any((directory / "checkpoints").glob("step_*.npz")):
+        return ""
+    return f" The last checkpoint is whole: go on with resume={directory}."
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    if isinstance(error, OSError) or _number(error) is not None:
+        return False
+    text = str(error)
+    return type(error).__name__ == "ResourceExhaustedError" or any(
+        sign in text for sign in ("RESOURCE_EXHAUSTED", "Out of memory", "bad_alloc")
+    )
+
+
+def _number(error: BaseException | None) -> int | None:
+    """The errno of a failure of the file system, also where only the text has it, or the cause."""
+    if error is None:
+        return None
+    known = (*FULL, *FORBIDDEN, *MISSING, *OTHERS)
+    if isinstance(error, OSError) and error.errno in known:
+        return error.errno
+    if isinstance(error, OSError) or type(error).__module__.startswith("tensorflow"):
+        told = (*FULL, *FORBIDDEN, *MISSING, errno.EIO)
+        return next((number for number in told if os.strerror(number) in str(error)), None)
+    return _number(error.__cause__) if error.__cause__ is not error else None
+
+
+def _path(error: BaseException | None) -> Path | None:
+    """The file that an error names; the folder, for a file that was not finished."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__
+    if error is None or not isinstance(error.filename, str):
+        return None
+    path = Path(error.filename)
+    return path.parent if path.name.startswith(".") and path.suffix else path
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__
