@@ -10,10 +10,13 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict
 
 from runner import checks
 from runner.errors import ConfigError, Refused
+
+LOCAL_LAUNCHERS = ("BasicLauncher", "JoblibLauncher", "LocalLauncher")
 
 
 class CheckFirst(Callback):
@@ -57,4 +60,10 @@ def _check(config: DictConfig) -> None:
     ours = copy.deepcopy(config)
     with open_dict(ours):
         del ours["hydra"]
-    checks.settle(ours, config.hydra.overrides.task)
+    checks.settle(ours, config.hydra.overrides.task, here=_runs_here(config))
+
+
+def _runs_here(config: DictConfig) -> bool:
+    """Whether jobs run on this machine; a cluster's launcher sends them to others."""
+    launcher = config.hydra.launcher._target_.rpartition(".")[2]
+    return config.hydra.mode != RunMode.MULTIRUN or launcher in LOCAL_LAUNCHERS

@@ -28,6 +28,8 @@ SHARD_SEQUENCES, NOISE_TABLE, TABLE_RATIO = 64, 2**22, 8
 # Arrays as large as the weights that every training has: the model's, the trained vector, its
 # gradient and a copy before the update; so many more for each of the optimizer's own.
 COPIES, COPIES_OF_SLOT = 4, 2
+# The noise on the weights is drawn whole: the numbers, their multiples and where they are kept.
+COPIES_OF_TABLE = 3
 # An LSTM layer of the baseline keeps so many numbers a unit and step for its gradient.
 LSTM_KEPT = 8
 LARGEST_EXPONENT = 200  # 2^context of n-grams is beyond every memory long before
@@ -104,11 +106,11 @@ def _training(config: Any, task: Task, sizes: tuple[str, ...]) -> Iterator[Part]
         return
     at_once = _at_once(batch, config.trainer.shards)
     if config.model.name == "ntm":
-        segment = min(config.ntm.gradient_checkpointing or steps, steps)
-        kept = segment + (math.ceil(steps / segment) if segment < steps else 0)
+        segment = config.ntm.gradient_checkpointing
+        kept = segment + math.ceil(steps / segment) if segment else steps
         held = kept * _state(config, task) + steps * (task.input_dim + task.output_dim)
         keys: tuple[str, ...] = ("ntm.n_width", "ntm.m_depth", "ntm.read_heads", "ntm.write_heads")
-        keys += _unit_keys(config)
+        keys += (*_unit_keys(config), *(("ntm.gradient_checkpointing",) if segment else ()))
     elif config.model.name == "lstm":
         held = steps * LSTM_KEPT * (sum(config.model.units) + task.output_dim)
         keys = ("model.units",)
@@ -183,7 +185,7 @@ def _weights(config: Any, task: Task) -> Part:
         copies = COPIES + COPIES_OF_SLOT * slots + (trainer.average is not None)
     table = 0
     if config.mode == "train" and config.trainer.weight_noise is not None:
-        table = max(NOISE_TABLE, TABLE_RATIO * count)
+        table = COPIES_OF_TABLE * max(NOISE_TABLE, TABLE_RATIO * count)
     keys = _unit_keys(config)
     if config.model.name == "ntm":
         keys += ("ntm.m_depth", "ntm.read_heads", "ntm.write_heads", "ntm.shift_range")

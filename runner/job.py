@@ -55,7 +55,7 @@ def run(config: Any, directory: Path) -> float:
         a sweeper minimises.
     """
     gc.collect()  # What an earlier job of this process has left.
-    make(directory, CHECKPOINTS, "figures")
+    make(directory, *machine.FOLDERS)
     _write_status(directory, "running")
     with (
         worker.ends_with_its_sweep(),

@@ -23,6 +23,8 @@ OTHERS = (
     *(errno.EIO, errno.ESTALE, errno.EFBIG, errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE),
     *(errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENODEV, errno.EBUSY),
 )
+# In every run directory.
+FOLDERS = ("checkpoints", "figures")
 ELSEWHERE = "name another folder with hydra.run.dir=... (a sweep: hydra.sweep.dir=...)"
 SMALLER = (
     "Smaller values of trainer.batch_size, evaluate.batch_size, ntm.n_width or the task's sizes "
@@ -30,11 +32,14 @@ SMALLER = (
 )
 
 
-def reason(error: BaseException) -> str | None:
-    """One paragraph for an error that the machine has caused, None for any other."""
+def reason(error: BaseException, place: str = "a file") -> str | None:
+    """One paragraph for an error that the machine has caused, None for any other.
+
+    place: what cannot be written, for an error that does not name it.
+    """
     if _out_of_memory(error):
         return f"the machine's memory is used up ({_first_line(error)}). {SMALLER}."
-    number, place = _number(error), str(_path(error) or "a file")
+    number, place = _number(error), str(_path(error) or place)
     if number in FULL:
         return (
             f"{place} cannot be written: no space is left on its disk. Free some, or {ELSEWHERE}."
@@ -62,14 +67,11 @@ def failures_explained(config: Any, directory: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        text = reason(error)
+        text = reason(error, f"a file in {directory}")
         if isinstance(error, RunError) or text is None:
             raise
-        if not directory.is_dir():
-            text = (
-                f"the run directory {directory} vanished while the run wrote to it. Nothing of the "
-                "run is left to go on from: start it again."
-            )
+        if not all((directory / name).is_dir() for name in FOLDERS):
+            text = f"{directory}, or a folder in it, was deleted while the run wrote to it."
         elif _out_of_memory(error):
             text = f"{text} {footprint.in_words(config)}"
         raise RunError(text + _go_on(directory)) from error
@@ -79,7 +81,7 @@ def failures_explained(config: Any, directory: Path) -> Iterator[None]:
 
 def _go_on(directory: Path) -> str:
     if not any((directory / "checkpoints").glob("step_*.npz")):
-        return ""
+        return " It left no checkpoint: start the run again."
     return f" The last checkpoint is whole: go on with resume={directory}."
 
 
