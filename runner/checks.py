@@ -17,7 +17,7 @@ from omegaconf.errors import InterpolationResolutionError
 from runner import footprint, saved
 from runner.errors import ConfigError
 from runner.explain import unknown_key
-from runner.schema import GROUPS, task_from
+from runner.schema import GROUPS, cases_from, task_from
 from tasks import Task
 from tasks.base import suggestion
 
@@ -250,13 +250,9 @@ def _check_shift(config: DictConfig) -> None:
 
 
 def _check_cases(config: DictConfig, task: Task) -> None:
-    for case in config.evaluate.cases or []:
-        try:
-            task.parse_case(case)
-        except ValueError as error:
-            raise ConfigError(f"{error}.") from None
     if config.evaluate.cases is not None and not config.evaluate.cases:
         raise ConfigError("evaluate.cases=[] is empty: name a case, or null for the task's own.")
+    cases_from(config, task)
 
 
 def _memory_warnings(config: DictConfig, task: Task) -> Iterator[str]:

@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 from runner import cores
 from runner.data import AHEAD, TOGETHER
 from runner.errors import ConfigError
-from runner.schema import task_from
+from runner.schema import cases_from, task_from
 from tasks import NGrams, Task
 
 FLOAT = 4
@@ -122,7 +122,7 @@ def _training(config: Any, task: Task, sizes: tuple[str, ...]) -> Iterator[Part]
 
 
 def _evaluation(config: Any, task: Task, sizes: tuple[str, ...]) -> Iterator[Part]:
-    batch, cases = config.evaluate.batch_size, _cases(config, task)
+    batch, cases = config.evaluate.batch_size, cases_from(config, task)
     steps = max(task.steps(**task.parse_case(case)) for case in cases)
     where = ("evaluate.cases",) if config.evaluate.cases else sizes
     # Inputs, targets, weights and probabilities, and the costs of bits in float64.
@@ -144,14 +144,6 @@ def _evaluation(config: Any, task: Task, sizes: tuple[str, ...]) -> Iterator[Par
     if not _on_gpu(config):
         states = 2 * FLOAT * _at_once(batch, config.trainer.shards) * _state(config, task)
         yield Part("the states of an evaluation", states, ("evaluate.batch_size", *keys))
-
-
-def _cases(config: Any, task: Task) -> Sequence[str]:
-    """The cases that will be evaluated, as `runner.job` chooses them."""
-    cases = list(config.evaluate.cases or task.cases())
-    if config.mode == "train" and task.solved_case() not in cases:
-        cases.append(task.solved_case())
-    return cases
 
 
 def _at_once(batch: int, shards: int | None) -> int:

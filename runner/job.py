@@ -25,7 +25,7 @@ from runner.prediction import Prediction
 from runner.progress import Progress as Terminal
 from runner.progress import print_results
 from runner.report import Reporter, run_figures
-from runner.schema import task_from
+from runner.schema import cases_from, task_from
 from runner.step import TrainingStep
 from runner.tensorboard import TensorBoardLog
 from runner.train import CHECKPOINTS, Progress, Training
@@ -145,10 +145,8 @@ def _load(model: keras.Model, source: Path) -> tuple[Progress, dict[str, Any]]:
 
 
 def _evaluator(config: Any, task: Task, model: keras.Model) -> Evaluator:
-    cases = list(config.evaluate.cases or task.cases())
-    if config.mode == "train" and task.solved_case() not in cases:
-        cases.append(task.solved_case())
     predict = Prediction(model, config.evaluate.batch_size, config.trainer.shards)
+    cases = cases_from(config, task)
     return Evaluator(task, predict, cases, config.seed, breakdown=config.trainer.verbose)
 
 

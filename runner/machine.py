@@ -70,10 +70,10 @@ def failures_explained(config: Any, directory: Path) -> Iterator[None]:
         text = reason(error, f"a file in {directory}")
         if isinstance(error, RunError) or text is None:
             raise
-        if not all((directory / name).is_dir() for name in FOLDERS):
-            text = f"{directory}, or a folder in it, was deleted while the run wrote to it."
-        elif _out_of_memory(error):
+        if _out_of_memory(error):
             text = f"{text} {footprint.in_words(config)}"
+        elif not all((directory / name).is_dir() for name in FOLDERS):
+            text = f"{directory}, or a folder in it, was deleted while the run wrote to it."
         raise RunError(text + _go_on(directory)) from error
     finally:
         threading.excepthook = shown

@@ -97,12 +97,9 @@ def saved_names(folder: Path) -> dict[str, str]:
     except ConfigError:
         return {}
     nodes = {group: saved.get(group) for group in GROUPS}
-    names = {
-        group: node["name"]
-        for group, node in nodes.items()
-        if isinstance(node, dict) and node.get("name") in GROUPS[group]
-    }
-    return names if len(names) == len(GROUPS) else {}
+    names = {g: str(node.get("name")) for g, node in nodes.items() if isinstance(node, dict)}
+    known = all(names.get(group) in options for group, options in GROUPS.items())
+    return names if known else {}
 
 
 def check_folder(key: str, folder: Path, needed: Sequence[str]) -> None:
@@ -194,6 +191,8 @@ def _same_encoding(saved: DictConfig, result: DictConfig) -> bool:
     """Whether the same sequence is written in the same way with the task values of both."""
     before, after = task_from(saved), task_from(result)
     sizes = before.parse_case(before.solved_case())
+    if min(sizes.values()) < after.smallest_size or before.input_dim != after.input_dim:
+        return False
     old, new = (task.sample(np.random.default_rng(0), 2, **sizes) for task in (before, after))
     if old.inputs.shape != new.inputs.shape or old.targets.shape != new.targets.shape:
         return False

@@ -7,19 +7,21 @@ import json
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from runner import checks, command_line, compare, job, saved, schema, ship, sweep
+from runner import build, checks, command_line, compare, job, saved, ship, study, sweep
 from runner.errors import ConfigError, RunError
 from runner.files import write_json
+from runner.schema import task_from
+from runner.summary import tables
 
-from .conftest import ROOT, Compose
+from .conftest import Compose
 from .test_ship import TINY
 
 Damage = Callable[[Path], None]
@@ -45,34 +47,38 @@ def run(whole: Path, tmp_path: Path) -> Path:
     return tmp_path / "sweep/0"
 
 
-def evaluate(run: Path) -> None:
-    start(f"mode=evaluate checkpoint={run}", run.parent.parent / "evaluated")
+def evaluate(run: Path, composed: Compose) -> None:
+    """All that an evaluation reads."""
+    config = settled(composed, f"mode=evaluate checkpoint={run}")
+    job._load(build.model_from(config, task_from(config)), run)
 
 
-def resume(run: Path) -> None:
-    start(f"resume={run}", run.parent.parent / "resumed")
+def resume(run: Path, composed: Compose) -> None:
+    """All that a run reads that goes on, but for the weights in its checkpoint."""
+    folder = run.parent.parent / "resumed"
+    folder.mkdir(exist_ok=True)
+    job._starting_checkpoint(settled(composed, f"resume={run}"), folder)
 
 
-def start(overrides: str, folder: Path) -> None:
-    """What run.py does between Hydra's work and its own."""
-    schema.register()
+def settled(composed: Compose, overrides: str) -> Any:
+    """What run.py makes of a command line."""
     arguments = command_line.complete(overrides.split())
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        composed = compose("config", arguments)
-    config, _ = checks.settle(composed, arguments)
-    saved.keep(config, folder)
-    job.run(config, folder)
+    return checks.settle(composed(*arguments), arguments)[0]
 
 
-def compare_runs(run: Path) -> None:
-    compare.main([f"a={run}", "--to", str(run.parent.parent / "compared")])
+def compare_runs(run: Path, composed: Compose) -> None:
+    """All but the figures, which take their time, and what they are drawn from."""
+    read = study.read([f"a={run}"])
+    assert tables(read, 1.0)
+    for curve in compare.CURVES:
+        compare._curves(read.seeds["a"], curve)
 
 
-def ship_run(run: Path) -> None:
+def ship_run(run: Path, composed: Compose) -> None:
     ship.ship(run, run.parent.parent / "shipped")
 
 
-def tabulate(run: Path) -> None:
+def tabulate(run: Path, composed: Compose) -> None:
     sweep.write(run.parent)
 
 
@@ -111,23 +117,29 @@ DAMAGES: dict[str, Damage] = {
     "reference": lambda path: path.write_text('{"seed": "${oc.env:HOME}", "a": ["${b}"]}'),
     "folder": folder_in_its_place,
 }
+EVERY_DAY = ("binary", "list", "folder")
 
 
-def survives(command: str, run: Path) -> str:
+def survives(command: str, run: Path, composed: Compose) -> str:
     """What a command says, empty if it succeeds; any error but those for a person is a bug."""
     try:
-        COMMANDS[command](run)
+        COMMANDS[command](run, composed)
     except (ConfigError, RunError) as error:
         return str(error)
     return ""
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(
+    "damage",
+    [name if name in EVERY_DAY else pytest.param(name, marks=pytest.mark.slow) for name in DAMAGES],
+)
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_damaged_file_is_no_bug(command: str, name: str, damage: str, run: Path) -> None:
+def test_a_damaged_file_is_no_bug(
+    command: str, name: str, damage: str, run: Path, composed: Compose
+) -> None:
     DAMAGES[damage](run / name)
-    survives(command, run)
+    survives(command, run, composed)
 
 
 @pytest.mark.parametrize(
@@ -144,9 +156,9 @@ def test_a_damaged_file_is_no_bug(command: str, name: str, damage: str, run: Pat
         ("ship", "model.keras"),
     ],
 )
-def test_the_message_names_the_file(command: str, name: str, run: Path) -> None:
+def test_the_message_names_the_file(command: str, name: str, run: Path, composed: Compose) -> None:
     DAMAGES["binary"](run / name)
-    said = survives(command, run)
+    said = survives(command, run, composed)
     assert name in said
     assert str(run) in said
 
@@ -159,47 +171,43 @@ def leaves(node: Any) -> Iterator[tuple[Any, Any]]:
             yield from leaves(value)
 
 
+WRONG = ("text", "1e400", [[]], {"a": 1}, -7, None, 10**30, "${oc.env:X}")
+
+
 @pytest.mark.parametrize(
-    "wrong", ["text", "1e400", [[]], {"a": 1}, -7, None, 10**30, "${oc.env:X}"]
+    "shift", [0, *(pytest.param(shift, marks=pytest.mark.slow) for shift in range(1, len(WRONG)))]
 )
 @pytest.mark.parametrize("name", [name for name in FILES if name.endswith(("json", "yaml"))])
-def test_a_value_of_the_wrong_type_is_no_bug(name: str, wrong: Any, run: Path) -> None:
-    """Every value of a file, one at a time, for what only reads: no training, no evaluation."""
+def test_a_value_of_the_wrong_type_is_no_bug(
+    name: str, shift: int, run: Path, composed: Compose
+) -> None:
+    """Every value of a file, one at a time, for all that reads it."""
     path = run / name
     load, dump = (json.loads, json.dumps) if name.endswith("json") else (yaml.safe_load, yaml.dump)
     content = path.read_text()
     for number in range(len(list(leaves(load(content))))):
         damaged = load(content)
         container, key = list(leaves(damaged))[number]
-        container[key] = wrong
+        container[key] = WRONG[(number + shift) % len(WRONG)]
         path.write_text(dump(damaged))
         for command in ("compare", "ship", "sweep"):
-            survives(command, run)
-        settles(f"mode=evaluate checkpoint={run}")
-        settles(f"resume={run}")
-
-
-def settles(overrides: str) -> None:
-    schema.register()
-    try:
-        arguments = command_line.complete(overrides.split())
-        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            checks.settle(compose("config", arguments), arguments)
-    except ConfigError:
-        return
+            survives(command, run, composed)
+        for overrides in (f"mode=evaluate checkpoint={run}", f"resume={run}"):
+            with suppress(ConfigError):
+                settled(composed, overrides)
 
 
 def test_a_reference_in_a_saved_configuration_is_not_looked_up(
-    run: Path, monkeypatch: pytest.MonkeyPatch
+    run: Path, composed: Compose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SECRET", "12345")
     path = run / ".hydra/config.yaml"
-    path.write_text(path.read_text().replace("clip_norm: 10.0", "clip_norm: ${oc.env:SECRET}", 1))
+    path.write_text(path.read_text().replace("  clip_norm: 10.0", "  clip_norm: ${oc.env:SECRET}"))
     for command in ("evaluate", "resume", "compare", "ship"):
-        said = survives(command, run)
+        said = survives(command, run, composed)
         assert f"{path} has the reference trainer.clip_norm=${{oc.env:SECRET}}" in said
         assert "12345" not in said
-    tabulate(run)
+    tabulate(run, composed)
     assert "12345" not in (run.parent / "sweep.csv").read_text()
 
 
@@ -222,7 +230,7 @@ def test_one_damaged_run_does_not_cost_the_table_of_a_sweep(run: Path) -> None:
 @pytest.mark.parametrize("name", ["config.json", "metadata.json", "model.weights.h5"])
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"module": "os", "class_name": "system"}'])
 def test_a_whole_archive_with_another_content_is_no_bug(
-    name: str, content: bytes, run: Path
+    name: str, content: bytes, run: Path, composed: Compose
 ) -> None:
     with zipfile.ZipFile(run / "model.keras") as archive:
         parts = {part: archive.read(part) for part in archive.namelist()}
@@ -231,5 +239,5 @@ def test_a_whole_archive_with_another_content_is_no_bug(
         for part, old in parts.items():
             archive.writestr(part, content if part == name else old)
     (run / "model.keras").write_bytes(changed.getvalue())
-    said = survives("evaluate", run)
+    said = survives("evaluate", run, composed)
     assert "model.keras" in said or name == "metadata.json"

@@ -63,7 +63,7 @@ def test_a_table_of_ngrams_grows_with_its_contexts(composed: Compose) -> None:
     given = ["task=ngrams", "trainer.batch_size=1", "task.context=20"]
     assert part("ahead", composed, *given).bytes > 16 * 3 * 8 * 2**20
     endless = composed("task=ngrams", "task.context=100000", "task.min_length=200000",
-        "task.max_length=200000", "evaluate.cases=[length=200000]")  # fmt: skip
+        "task.max_length=200000", "evaluate.cases=['length=200000']")  # fmt: skip
     with pytest.raises(ConfigError, match=r"task\.context=100000"):
         checks.validate(endless)
 
