@@ -32,6 +32,7 @@ COPIES, COPIES_OF_SLOT = 4, 2
 COPIES_OF_TABLE = 3
 # An LSTM layer of the baseline keeps so many numbers a unit and step for its gradient.
 LSTM_KEPT = 8
+LONGEST_VALUE = 80  # characters in a message
 LARGEST_EXPONENT = 200  # 2^context of n-grams is beyond every memory long before
 
 
@@ -236,16 +237,16 @@ def _on_gpu(config: Any) -> bool:
 
 
 def _stated(config: Any, keys: Sequence[str]) -> list[str]:
-    """The three of the keys with the largest values, as one would state them."""
-    largest = sorted(keys, key=lambda key: _magnitude(OmegaConf.select(config, key)), reverse=True)
-    shown = {}
-    for key in largest[:3]:
-        value = OmegaConf.select(config, key)
-        listed = not isinstance(value, int | str)
-        shown[key] = f"[{','.join(map(str, value))}]" if listed else str(value)
-    return [
-        f"{key}={value if len(value) < 80 else value[:80] + '...'}" for key, value in shown.items()
-    ]
+    """The first of the keys and the two others with the largest values, as one would state them."""
+    first, *others = keys
+    others.sort(key=lambda key: _magnitude(OmegaConf.select(config, key)), reverse=True)
+    return [f"{key}={_value(config, key)}" for key in (first, *others[:2])]
+
+
+def _value(config: Any, key: str) -> str:
+    value = OmegaConf.select(config, key)
+    text = str(value) if isinstance(value, int | str) else f"[{','.join(map(str, value))}]"
+    return text if len(text) < LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."
 
 
 def _magnitude(value: Any) -> float:

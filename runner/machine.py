@@ -23,12 +23,14 @@ OTHERS = (
     *(errno.EIO, errno.ESTALE, errno.EFBIG, errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE),
     *(errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENODEV, errno.EBUSY),
 )
+OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory", "bad_alloc")
+LONGEST_LINE = 200
 # In every run directory.
 FOLDERS = ("checkpoints", "figures")
 ELSEWHERE = "name another folder with hydra.run.dir=... (a sweep: hydra.sweep.dir=...)"
 SMALLER = (
     "Smaller values of trainer.batch_size, evaluate.batch_size, ntm.n_width or the task's sizes "
-    "need less, and so does ntm.gradient_checkpointing=..."
+    "need less, and so do the states of a step with ntm.gradient_checkpointing"
 )
 
 
@@ -38,7 +40,7 @@ def reason(error: BaseException, place: str = "a file") -> str | None:
     place: what cannot be written, for an error that does not name it.
     """
     if _out_of_memory(error):
-        return f"the machine's memory is used up ({_first_line(error)}). {SMALLER}."
+        return f"the machine's memory is used up ({_line(error)}). {SMALLER}."
     number, place = _number(error), str(_path(error) or place)
     if number in FULL:
         return (
@@ -91,9 +93,8 @@ def _out_of_memory(error: BaseException) -> bool:
     if isinstance(error, OSError) or _number(error) is not None:
         return False
     text = str(error)
-    return type(error).__name__ == "ResourceExhaustedError" or any(
-        sign in text for sign in ("RESOURCE_EXHAUSTED", "Out of memory", "bad_alloc")
-    )
+    exhausted = type(error).__name__ == "ResourceExhaustedError"
+    return exhausted or any(sign in text for sign in OUT_OF_MEMORY)
 
 
 def _number(error: BaseException | None) -> int | None:
@@ -119,6 +120,9 @@ def _path(error: BaseException | None) -> Path | None:
     return path.parent if path.name.startswith(".") and path.suffix else path
 
 
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+def _line(error: BaseException) -> str:
+    """The line of an error's text that says what was asked for, in short."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = (line for line in lines if any(sign in line for sign in OUT_OF_MEMORY))
+    line: str = next(told, lines[0] if lines else type(error).__name__)
+    return line if len(line) < LONGEST_LINE else f"{line[:LONGEST_LINE]}..."

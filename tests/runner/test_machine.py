@@ -32,7 +32,10 @@ class ResourceExhaustedError(Exception):
     [
         (MemoryError("Unable to allocate 60 GiB"), "memory is used up (Unable to allocate 60 GiB)"),
         (ResourceExhaustedError("Out of memory"), "memory is used up"),
-        (RuntimeError("INTERNAL: RESOURCE_EXHAUSTED: 7 bytes"), "memory is used up"),
+        (
+            RuntimeError("Exception from\n\nINTERNAL: RESOURCE_EXHAUSTED: 7 bytes\nat"),
+            "memory is used up (INTERNAL: RESOURCE_EXHAUSTED: 7 bytes).",
+        ),
         (
             ResourceExhaustedError("/x/events; No space left on device"),
             "a file cannot be written: no space is left",
