@@ -158,6 +158,7 @@ def _check_shape(config: DictConfig) -> None:
     """Refuse keys that were added with `+`, values still missing, a name of another option."""
     refuse_unknown(config, "", config)
     _check_interpolations(config)
+    _check_lists(OmegaConf.to_container(config))
     for key in sorted(OmegaConf.missing_keys(config)):
         raise ConfigError(f"{key} has no value: state {key}=... on the command line or in a file.")
     for group, options in GROUPS.items():
@@ -167,6 +168,15 @@ def _check_shape(config: DictConfig) -> None:
                 f"{group}.name={name} cannot be set by itself: choose an option with "
                 f"{group}=... ({', '.join(options)})."
             )
+
+
+def _check_lists(node: Any, prefix: str = "") -> None:
+    """Refuse a list or a map inside of a list, which the types of OmegaConf let through."""
+    for key, value in node.items():
+        if isinstance(value, dict):
+            _check_lists(value, f"{prefix}{key}.")
+        elif isinstance(value, list) and any(isinstance(item, list | dict) for item in value):
+            raise ConfigError(f"{prefix}{key}={value} must be a plain list, such as [a,b].")
 
 
 def _check_recipe(overrides: Sequence[str]) -> None:

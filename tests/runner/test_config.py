@@ -199,6 +199,7 @@ def _chosen_by(recipe: str) -> list[str]:
         ("controller.units=0", "controller.units=0 must be at least 1"),
         ("evaluate.cases=['lenght=3']", "did you mean 'length'?"),
         ("evaluate.cases=[]", "evaluate.cases=[] is empty"),
+        ("evaluate.cases=[[length=3]]", "evaluate.cases=[['length=3']] must be a plain list"),
         ("evaluate.sequences=0", "evaluate.sequences=0 must be at least 1"),
         ("seed=-1", "seed=-1 must be 0 or more"),
         ("seed=4294967296", "seed=4294967296 must be 0 or more, and at most 4294967295"),
