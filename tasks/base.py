@@ -67,7 +67,7 @@ class Task(abc.ABC):
         for each; then shorter sequences are padded.
 
     A subclass names its sizes in `case_keys` and has a field `min_<size>` and `max_<size>` for
-    each. Raises ValueError when a field is not positive or a range is not in order.
+    each. Raises ValueError when a field is not from 1 to `LARGEST_SIZE`, or a range not in order.
     """
 
     case_keys: ClassVar[tuple[str, ...]]
@@ -86,6 +86,8 @@ class Task(abc.ABC):
             value = getattr(self, field.name)
             if isinstance(value, int) and value < 1:
                 raise ValueError(f"task.{field.name}={value} must be at least 1")
+            if isinstance(value, int) and value > LARGEST_SIZE:
+                raise ValueError(f"task.{field.name}={value} must be at most {LARGEST_SIZE}")
         for key, (low, high) in self.ranges.items():
             if low > high:
                 raise ValueError(

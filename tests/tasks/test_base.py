@@ -212,6 +212,11 @@ class TestFields:
             make(min_length=30, max_length=20)
 
     @pytest.mark.parametrize("field", ["bits", "min_length", "max_length"])
+    def test_sizes_are_whole_numbers_of_a_machine(self, field: str) -> None:
+        with pytest.raises(ValueError, match=rf"task.{field}=2147483648 must be at most"):
+            make(**{field: 2**31})
+
+    @pytest.mark.parametrize("field", ["bits", "min_length", "max_length"])
     def test_sizes_are_positive(self, field: str) -> None:
         with pytest.raises(ValueError, match=rf"task.{field}=0 must be at least 1"):
             make(**{field: 0})
