@@ -29,6 +29,7 @@ def main(config: DictConfig) -> float:
         for warning in warnings:
             log.warning(warning)
         compiled.keep(config.compilation_cache)
+        quiet.figures_to_files()
         with quiet.native_notices(), quiet.no_collection():
             from runner import job  # TensorFlow, only once the configuration is known to be good
 
@@ -36,6 +37,6 @@ def main(config: DictConfig) -> float:
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = command_line.complete(sys.argv[1:])
     with friendly(), sweep.with_table():
+        sys.argv[1:] = command_line.complete(sys.argv[1:])
         main()

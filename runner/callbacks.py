@@ -12,13 +12,13 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from runner import checks, compiled, ownership, quiet
 from runner.errors import ConfigError, Refused
 
-# Launchers whose jobs run on this machine, so that it is known here which devices they will have.
-LOCAL = ("BasicLauncher", "JoblibLauncher")
+LOCAL_LAUNCHERS = ("BasicLauncher", "JoblibLauncher", "LocalLauncher")
 
 
 class CheckFirst(Callback):
@@ -104,7 +104,13 @@ def _checked(config: DictConfig) -> DictConfig:
     ours = copy.deepcopy(config)
     with open_dict(ours):
         del ours["hydra"]
-    return checks.settle(ours, config.hydra.overrides.task)[0]
+    return checks.settle(ours, config.hydra.overrides.task, here=_runs_here(config))[0]
+
+
+def _runs_here(config: DictConfig) -> bool:
+    """Whether jobs run on this machine; a cluster's launcher sends them to others."""
+    launcher = config.hydra.launcher._target_.rpartition(".")[2]
+    return config.hydra.mode != RunMode.MULTIRUN or launcher in LOCAL_LAUNCHERS
 
 
 def _check_places(config: DictConfig, *keys: str) -> None:
@@ -133,11 +139,11 @@ def _check_places(config: DictConfig, *keys: str) -> None:
 
 def _check_device(found: Sequence[DictConfig], config: DictConfig) -> None:
     """Refuse a GPU that this machine does not have, before the first job."""
-    launcher = str(config.hydra.launcher._target_).rpartition(".")[2]
     asked = [job for job in found if job.device == "gpu"]
-    if not asked or launcher not in LOCAL:
+    if not asked or not _runs_here(config):
         return
     compiled.keep(asked[0].compilation_cache)
+    quiet.figures_to_files()
     with quiet.native_notices(), quiet.no_collection():
         from runner import device
     device.choose("gpu")

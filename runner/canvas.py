@@ -68,10 +68,7 @@ def to_png(figure: Figure) -> bytes:
 
 
 def save(figure: Figure, path: Path) -> bytes:
-    """Writes the figure as a PNG file, whole or not at all, and returns what the file holds.
-
-    Its folder is made if missing.
-    """
+    """Writes the figure as a PNG file, whole or not at all, and returns what the file holds."""
     png = to_png(figure)
     with replace_with(path) as temporary:
         temporary.write_bytes(png)

@@ -7,15 +7,17 @@ composed to what runs.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any, cast
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
-from runner import saved
+from runner import footprint, saved
 from runner.errors import ConfigError
 from runner.explain import unknown_key
-from runner.schema import GROUPS, task_from
+from runner.schema import GROUPS, cases_from, task_from
 from tasks import Task
 from tasks.base import suggestion
 
@@ -48,6 +50,9 @@ AT_LEAST_ONE = (
     "controller.units",
     "model.units",
 )
+# Sizes and counts of TensorFlow and NumPy on every machine, and of the seeds that both take.
+LARGEST, LARGEST_SEED = 2**31 - 1, 2**32 - 1
+LARGEST_FLOAT = 3.4028234663852886e38  # of float32
 # Keys of numbers (null is none), what is allowed, and how an error puts it.
 RULES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
     (
@@ -63,7 +68,7 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
             "trainer.state_clip_growth",
         ),
         lambda value: 0 < value < math.inf,
-        "larger than 0",
+        "larger than 0 and finite",
     ),
     (
         (
@@ -76,7 +81,7 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
             "trainer.restarts",
         ),
         lambda value: 0 <= value < math.inf,
-        "at least 0",
+        "at least 0 and finite",
     ),
     (
         ("ntm.gate_offset", "ntm.sharpness_offset", "ntm.row_codes"),
@@ -99,29 +104,36 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
 )
 
 
-def settle(config: DictConfig, overrides: Sequence[str]) -> tuple[DictConfig, list[str]]:
+def settle(
+    config: DictConfig, overrides: Sequence[str], here: bool = True
+) -> tuple[DictConfig, list[str]]:
     """Return the configuration that runs, checked, and warnings about it.
 
     config: what Hydra composed; overrides: what the person stated on the command line, as in
         `hydra.overrides.task`. They differ from the result when a saved run is evaluated or
         gone on with.
+    here: whether it runs on this machine, whose memory is then compared with what it takes.
 
     Raises ConfigError.
     """
+    if isinstance(overrides, ListConfig):  # Reading it would resolve the references in its texts.
+        overrides = cast("list[str]", OmegaConf.to_container(overrides))
     _check_recipe(overrides)
     _check_shape(config)
     _check_choices(config)
     config = saved.with_saved(config, overrides)
-    return config, validate(config)
+    return config, validate(config, here)
 
 
-def validate(config: DictConfig) -> list[str]:
-    """Check the values of a configuration and return warnings. Raises ConfigError."""
+def validate(config: DictConfig, here: bool = True) -> list[str]:
+    """Check the values of a configuration and return warnings, as `settle`. Raises ConfigError."""
     _check_shape(config)
     _check_choices(config)
     _check_numbers(config)
     task = task_from(config)
     _check_cases(config, task)
+    if here:
+        footprint.check(config)
     if config.model.name != "ntm":
         return []
     _check_shift(config)
@@ -146,6 +158,7 @@ def _check_shape(config: DictConfig) -> None:
     """Refuse keys that were added with `+`, values still missing, a name of another option."""
     refuse_unknown(config, "", config)
     _check_interpolations(config)
+    _check_lists(OmegaConf.to_container(config))
     for key in sorted(OmegaConf.missing_keys(config)):
         raise ConfigError(f"{key} has no value: state {key}=... on the command line or in a file.")
     for group, options in GROUPS.items():
@@ -155,6 +168,15 @@ def _check_shape(config: DictConfig) -> None:
                 f"{group}.name={name} cannot be set by itself: choose an option with "
                 f"{group}=... ({', '.join(options)})."
             )
+
+
+def _check_lists(node: Any, prefix: str = "") -> None:
+    """Refuse a list or a map inside of a list, which the types of OmegaConf let through."""
+    for key, value in node.items():
+        if isinstance(value, dict):
+            _check_lists(value, f"{prefix}{key}.")
+        elif isinstance(value, list) and any(isinstance(item, list | dict) for item in value):
+            raise ConfigError(f"{prefix}{key}={value} must be a plain list, such as [a,b].")
 
 
 def _check_recipe(overrides: Sequence[str]) -> None:
@@ -171,7 +193,8 @@ def _check_interpolations(config: DictConfig) -> None:
     try:
         OmegaConf.to_container(config, resolve=True)
     except InterpolationResolutionError as error:
-        reason = str(error).partition("\n")[0]
+        reason = re.sub(r"^\w+ raised while resolving interpolation: ", "", str(error))
+        reason = reason.partition("\n")[0].strip("'\"")
         raise ConfigError(f"{error.full_key} refers to what does not exist: {reason}.") from None
 
 
@@ -186,8 +209,8 @@ def _check_choices(config: DictConfig) -> None:
 
 
 def _check_numbers(config: DictConfig) -> None:
-    if config.seed < 0:
-        raise ConfigError(f"seed={config.seed} must be 0 or more.")
+    if not 0 <= config.seed <= LARGEST_SEED:
+        raise ConfigError(f"seed={config.seed} must be 0 or more, and at most {LARGEST_SEED}.")
     for key in AT_LEAST_ONE:
         value = OmegaConf.select(config, key)
         for number in value if isinstance(value, ListConfig) else [value]:
@@ -198,6 +221,7 @@ def _check_numbers(config: DictConfig) -> None:
             value = OmegaConf.select(config, key)
             if value is not None and not allowed(value):
                 raise ConfigError(f"{key}={value} must be {description}.")
+    _check_largest(config)
     trainer = config.trainer
     for key in ("restart_at", "restart_above") if trainer.restarts else ():
         if trainer[key] is None:
@@ -210,6 +234,22 @@ def _check_numbers(config: DictConfig) -> None:
             raise ConfigError(f"{key}=[] must name the size of at least one layer, e.g. [100].")
 
 
+def _check_largest(node: Any, prefix: str = "") -> None:
+    """Refuse numbers that no array can have as its size, and no float32 as its value."""
+    for key, value in node.items():
+        if isinstance(value, DictConfig):
+            _check_largest(value, f"{prefix}{key}.")
+            continue
+        for number in value if isinstance(value, ListConfig) else [value]:
+            if isinstance(number, int) and number > LARGEST and key != "seed":
+                raise ConfigError(f"{prefix}{key}={value} must be at most {LARGEST}.")
+            if isinstance(number, float) and LARGEST_FLOAT < abs(number) < math.inf:
+                raise ConfigError(
+                    f"{prefix}{key}={value} is beyond float32, whose largest number is "
+                    f"{LARGEST_FLOAT:.1e}."
+                )
+
+
 def _check_shift(config: DictConfig) -> None:
     shifts, rows = config.ntm.shift_range, config.ntm.n_width
     if shifts > rows:
@@ -220,13 +260,9 @@ def _check_shift(config: DictConfig) -> None:
 
 
 def _check_cases(config: DictConfig, task: Task) -> None:
-    for case in config.evaluate.cases or []:
-        try:
-            task.parse_case(case)
-        except ValueError as error:
-            raise ConfigError(f"{error}.") from None
     if config.evaluate.cases is not None and not config.evaluate.cases:
         raise ConfigError("evaluate.cases=[] is empty: name a case, or null for the task's own.")
+    cases_from(config, task)
 
 
 def _memory_warnings(config: DictConfig, task: Task) -> Iterator[str]:

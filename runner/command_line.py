@@ -11,18 +11,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from runner.errors import ConfigError
 from runner.saved import RUNS, saved_names
+from runner.schema import GROUPS
 
 CASES = "evaluate.cases="
 
 
 def complete(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments for Hydra."""
+    """Return the arguments for Hydra. Raises ConfigError for a group without an option."""
+    for argument in arguments:
+        _refuse_no_option(argument)
     quoted = [_quote_cases(argument) for argument in arguments]
     stated = {argument.partition("=")[0] for argument in quoted}
     return quoted + [
         f"{group}={name}" for group, name in _saved_groups(quoted).items() if group not in stated
     ]
+
+
+def _refuse_no_option(argument: str) -> None:
+    """Refuse `task=null`: Hydra's own message would not name the group."""
+    group, equals, option = argument.partition("=")
+    if equals and group in GROUPS and option.strip().lower() in ("null", "", "~"):
+        raise ConfigError(
+            f"{argument} chooses nothing: write {group}=... with one of {', '.join(GROUPS[group])}."
+        )
 
 
 def _quote_cases(argument: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from runner import files, quiet
 from runner.arguments import Parser
 from runner.errors import friendly
 from runner.study import Seed, Study, read
@@ -47,8 +48,10 @@ def main(arguments: Sequence[str]) -> None:
 
 def write_figures(study: Study, folder: Path, curve: str) -> list[Path]:
     """Write the figures of a study and return their paths. `curve` is a key of `CURVES`."""
+    quiet.figures_to_files()
     from runner import canvas  # matplotlib, only once the arguments are known to be good
 
+    files.make(folder)
     made: dict[str, Any] = {}
     histories = {label: _curves(seeds, curve) for label, seeds in study.seeds.items()}
     histories = {label: curves for label, curves in histories.items() if curves}

@@ -44,14 +44,14 @@ def keep(directory: str | None) -> None:
     directory: where, None for nowhere. Programs of each release of TensorFlow, each kind of
         processor and other `XLA_FLAGS` are kept apart in it, so that machines of a cluster may
         share it. A directory that cannot be written is not used, with a warning. `TF_XLA_FLAGS`
-        comes first where it names a directory of its own. Programs that were cut short are
-        deleted.
+        comes first where it names a directory of its own, or a file of flags. Programs that were
+        cut short are deleted.
     """
-    flags = os.environ.get(FLAGS, "")
-    if directory is None or DIRECTORY_FLAG in flags:
+    flags = os.environ.get(FLAGS, "").strip()
+    if directory is None or DIRECTORY_FLAG in flags or flags[:1] not in ("-", ""):
         return
-    place = Path(directory).expanduser().absolute() / _kind()
     try:
+        place = Path(directory).expanduser().absolute() / _kind()
         place.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=place):
             pass
@@ -59,10 +59,10 @@ def keep(directory: str | None) -> None:
             raise OSError(f"{place} has less than {LEAST_FREE >> 20} MB of free space")
         prune(place, LARGEST)
         _delete_damaged(place)
-    except OSError as error:
+    except (OSError, RuntimeError, ValueError) as error:  # The last two: no path at all.
         log.warning("compiled programs are not kept: %s (compilation_cache=null is quiet)", error)
         return
-    own = f"{DIRECTORY_FLAG}={place} --tf_xla_persistent_cache_device_types=CPU"
+    own = f"{DIRECTORY_FLAG}={_quoted(place)} --tf_xla_persistent_cache_device_types=CPU"
     os.environ[FLAGS] = f"{flags} {own}".strip()
 
 
@@ -76,16 +76,30 @@ def failures_explained() -> Iterator[None]:
         yield
     except Exception as error:
         reason = _failure(error)
-        place = re.search(rf"{DIRECTORY_FLAG}=(\S+)", os.environ.get(FLAGS, ""))
+        place = _directory_in(os.environ.get(FLAGS, ""))
         if reason is None or place is None:
             raise
-        for path in Path(place[1]).glob(PROGRAMS):
+        for path in place.glob(PROGRAMS):
             path.unlink(missing_ok=True)
         raise RunError(
-            f"a compiled program kept in {place[1]} cannot be read or written ({reason}). All "
+            f"a compiled program kept in {place} cannot be read or written ({reason}). All "
             "that were kept there are deleted now: start the run again. If it comes again, name "
             "another folder with compilation_cache=..., or null to keep none."
         ) from error
+
+
+def _quoted(path: Path) -> str:
+    """A path for TensorFlow, which splits its flags at spaces outside of quotes."""
+    text = re.sub(r'[\\"]', r"\\\g<0>", str(path))
+    return f'"{text}"'
+
+
+def _directory_in(flags: str) -> Path | None:
+    """The directory of programs that flags name, quoted or not."""
+    found = re.search(rf'{DIRECTORY_FLAG}=(?:"((?:\\.|[^"\\])*)"|(\S+))', flags)
+    if found is None:
+        return None
+    return Path(found[2] or re.sub(r"\\(.)", r"\1", found[1]))
 
 
 def prune(directory: Path, largest: int) -> None:

@@ -48,6 +48,7 @@ def friendly() -> Iterator[None]:
 
 def _stop(error: BaseException, with_trace: bool) -> None:
     """End the process with the paragraph that explains `error`; raise it if there is none."""
+    from runner import machine
     from runner.explain import explain
 
     text = explain(error)
@@ -55,6 +56,6 @@ def _stop(error: BaseException, with_trace: bool) -> None:
         raise error
     if with_trace:
         traceback.print_exception(error)
-    run_stopped = isinstance(error, RunError)
+    run_stopped = isinstance(error, RunError) or machine.reason(error) is not None
     print(f"{'The run stopped' if run_stopped else 'Configuration error'}: {text}", file=sys.stderr)
     raise SystemExit(1 if run_stopped else 2) from None

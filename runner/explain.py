@@ -22,6 +22,7 @@ from hydra.errors import (
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+from runner import machine
 from runner.errors import ConfigError, RunError
 from runner.schema import GROUPS
 from tasks.base import suggestion
@@ -44,6 +45,9 @@ def explain(error: BaseException) -> str | None:
     """Return one paragraph for an error that a person can cause, None for any other."""
     if isinstance(error, ConfigError | RunError):
         return _one_line(str(error))
+    from_machine = machine.reason(error)
+    if from_machine is not None:
+        return _one_line(from_machine)
     if _left_a_job(error):
         return None
     if isinstance(error, MissingConfigException):

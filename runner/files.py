@@ -1,4 +1,8 @@
-"""The files of a run, written whole or not at all: a reader never meets half of one."""
+"""The files of a run, written whole or not at all: a reader never meets half of one.
+
+Folders are made once, where a run or a command begins (`make`). No file brings its folder back: a
+run whose directory is deleted meanwhile ends with an error, and not as a torso that looks whole.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +12,24 @@ import os
 import re
 import uuid
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+
+from runner.errors import ConfigError
+
 # What `replace_with` calls a file until it is whole.
 UNFINISHED = re.compile(r"\..*-[0-9a-f]{32}(\.[^.]*)?")
 MODEL, METRICS, STATUS, HISTORY = "model.keras", "metrics.json", "status.json", "history.json"
+
+
+def make(folder: Path | str, *inside: str) -> None:
+    """Make a folder with what it lacks above it, and folders inside of it."""
+    for path in (Path(folder), *(Path(folder) / name for name in inside)):
+        path.mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager
@@ -23,10 +37,10 @@ def replace_with(path: Path | str) -> Iterator[Path]:
     """Yield a new path in the folder of `path`, and rename it to `path` when the block succeeds.
 
     The block writes one file to the path it is given, whose suffix is that of `path`. If the block
-    fails, what it wrote is removed and the file that was at `path` stays as it was.
+    fails, what it wrote is removed and the file that was at `path` stays as it was. The folder must
+    be there.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex}{path.suffix}")
     try:
         yield temporary
@@ -54,9 +68,39 @@ def write_json(path: Path | str, value: Any) -> None:
     write_text(path, json.dumps(_plain(value), indent=2, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Return what a JSON file holds, nothing if it was not written yet."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+def read_json(path: Path) -> Any:
+    """Return what a JSON file holds, an empty map if it was not written yet.
+
+    Raises ConfigError, with the path, for one that cannot be read.
+    """
+    return _read(path, "JSON", json.loads)
+
+
+def read_yaml(path: Path) -> Any:
+    """Return what a YAML file holds, as `read_json` does. References (`${...}`) stay text."""
+    return _read(path, "YAML", lambda text: OmegaConf.to_container(OmegaConf.create(text)))
+
+
+def _read(path: Path, kind: str, parse: Callable[[str], Any]) -> Any:
+    try:
+        return parse(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except Exception as error:  # What a parser raises depends on which byte is wrong.
+        problem = f"is not readable as {kind} ({_reason(error)})"
+        raise ConfigError(unreadable(path, problem)) from None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def unreadable(path: Path, problem: str) -> str:
+    """The message for a file of a run that is of no use, and what to do about it."""
+    return (
+        f"{path} {problem}: it was damaged or changed since it was written. Restore it from a "
+        "copy, or state another run."
+    )
 
 
 def damage(path: Path) -> str | None:

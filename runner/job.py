@@ -7,7 +7,7 @@ import logging
 import platform
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,18 +25,20 @@ from runner import (
     data,
     device,
     interrupts,
+    machine,
     outcome,
+    records,
     saved,
     worker,
 )
 from runner.checkpoint import CHECKPOINTS
 from runner.errors import ConfigError, RunError
 from runner.evaluate import Evaluator
-from runner.files import METRICS, MODEL, STATUS, read_json, replace_with, write_json
+from runner.files import METRICS, MODEL, STATUS, make, replace_with, write_json
 from runner.prediction import Prediction
 from runner.progress import Progress as Terminal
 from runner.report import Reporter, run_figures
-from runner.schema import task_from
+from runner.schema import cases_from, task_from
 from runner.step import TrainingStep
 from runner.tensorboard import TensorBoardLog
 from runner.train import Progress, Training
@@ -86,6 +88,7 @@ def run(config: Any, directory: Path) -> float:
         worker.ends_with_its_sweep(),
         interrupts.as_exceptions(),
         _end_recorded(config, directory) as begin,
+        machine.failures_explained(config, directory),
         compiled.failures_explained(),
     ):
         prepared = _prepare(config, directory)
@@ -173,16 +176,14 @@ def _train(
 
 def _trained(source: Path) -> tuple[Progress, dict[str, Any]]:
     """What the training of a saved run took."""
-    trained = read_json(source / METRICS)
+    trained = records.metrics(source)
     facts = {key: trained.get(key) for key in TRAINED}
     return Progress(step=facts["steps"] or 0), facts
 
 
 def _evaluator(config: Any, task: Task, model: keras.Model) -> Evaluator:
-    cases = list(config.evaluate.cases or task.cases())
-    if config.mode == "train" and task.solved_case() not in cases:
-        cases.append(task.solved_case())
     predict = Prediction(model, config.evaluate.batch_size, config.trainer.shards)
+    cases = cases_from(config, task)
     return Evaluator(task, predict, cases, config.seed, breakdown=config.trainer.verbose)
 
 
@@ -281,7 +282,8 @@ def _events(config: Any, directory: Path, start: Path | None) -> Iterator[Tensor
         try:
             yield events
         except BaseException as error:
-            events.hparams(_plain(config), {}, _unfinished(error), 0)
+            with suppress(OSError):
+                events.hparams(_plain(config), {}, _unfinished(error), 0)
             raise
 
 
@@ -296,6 +298,7 @@ def _end_recorded(config: Any, directory: Path) -> Iterator[Callable[[], None]]:
 
     def begin() -> None:
         nonlocal begun
+        make(directory, *machine.FOLDERS)
         saved.keep(config, directory)
         _write_status(directory, "running")
         begun = True
@@ -311,7 +314,8 @@ def _end_recorded(config: Any, directory: Path) -> Iterator[Callable[[], None]]:
 def _record_end(directory: Path, error: BaseException) -> None:
     status = _unfinished(error)
     reason = _how_to_go_on(directory) if status == "interrupted" else str(error)
-    _write_status(directory, status, f"{type(error).__name__}: {reason}")
+    with suppress(OSError):  # The disk may be full, or the directory gone.
+        _write_status(directory, status, f"{type(error).__name__}: {reason}")
     # Hydra reports only the first failure of a sweep, and not in the job's own log.
     log.error("%s: %s", status, reason, exc_info=_is_bug(error))
 

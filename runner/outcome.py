@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from runner.files import METRICS, STATUS, read_json
+from runner import records
 from runner.progress import print_results
 from runner.schema import task_from
 from tasks import Task
@@ -34,8 +34,8 @@ def objective(task: Task, results: Mapping[str, Any]) -> float:
 
 def of_complete(config: Any, directory: Path) -> float:
     """The objective of a run that has ended here already, whose results are shown again."""
-    task, results = task_from(config), read_json(directory / METRICS)["evaluation"]
+    task, results = task_from(config), records.metrics(directory)["evaluation"]
     show(config, task, results)
-    status = read_json(directory / STATUS)["status"]
+    status = records.status(directory)["status"]
     log.info("%s already, nothing is left to do: %s", status, directory)
     return objective(task, results)

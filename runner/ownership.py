@@ -10,17 +10,18 @@ import logging
 import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
-from runner import checkpoint, saved
+from runner import checkpoint, records, saved
 from runner.checkpoint import CHECKPOINTS
 from runner.errors import ConfigError
-from runner.files import METRICS, MODEL, STATUS, read_json, unfinished
+from runner.files import MODEL, make, unfinished
+from runner.model_file import fault
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ def claimed(config: DictConfig, directory: Path) -> Iterator[None]:
 @contextmanager
 def held(directory: Path) -> Iterator[None]:
     """Hold the lock of a directory, which is made if missing. Raises ConfigError if it is held."""
-    directory.mkdir(parents=True, exist_ok=True)
+    make(directory)
     with _lock(directory):
         (directory / LOCK).write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
         yield
@@ -75,10 +76,12 @@ def held(directory: Path) -> Iterator[None]:
 
 def is_complete(config: DictConfig, directory: Path) -> bool:
     """Whether a directory holds this run, all of it, ended and evaluated."""
-    if read_json(directory / STATUS).get("status") not in ENDED:
+    try:
+        ended = records.status(directory).get("status") in ENDED
+        evaluated = "evaluation" in records.metrics(directory)
+    except ConfigError:  # Damaged: what can be made again is made again.
         return False
-    needed = [METRICS, *([MODEL] if config.mode == "train" else [])]
-    if not all((directory / name).exists() for name in needed):
+    if not ended or not evaluated or (config.mode == "train" and fault(directory / MODEL)):
         return False
     return not any(_differences(config, was, HOW) for was in _recorded(config, directory))
 
@@ -168,8 +171,11 @@ def _lock(directory: Path) -> Iterator[None]:
 
 def _clean(directory: Path) -> None:
     """Delete what a killed process has left half-written, and say that there was one."""
+    killed = False
     for folder in (directory, *(path for path in directory.iterdir() if path.is_dir())):
         for path in unfinished(folder):
             path.unlink()
-    if read_json(directory / STATUS).get("status") == "running":
+    with suppress(ConfigError):  # A damaged record is replaced by that of this run.
+        killed = records.status(directory).get("status") == "running"
+    if killed:
         log.warning("an earlier process in %s ended without a word; its work is kept", directory)

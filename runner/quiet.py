@@ -1,4 +1,4 @@
-"""TensorFlow's start without its page of notices, and without what makes it wait."""
+"""A quiet start: TensorFlow without its page of notices, figures without a display."""
 
 from __future__ import annotations
 
@@ -34,6 +34,14 @@ def native_notices() -> Iterator[None]:
             sys.stderr.flush()
             os.dup2(kept, 2)
             os.close(kept)
+
+
+def figures_to_files() -> None:
+    """Let no notebook or shell choose a backend for Matplotlib, whose figures here are files.
+
+    `MPLBACKEND` may name one that is not installed, and Keras imports pyplot, which loads it.
+    """
+    os.environ["MPLBACKEND"] = "agg"
 
 
 @contextmanager

@@ -8,26 +8,26 @@ is enough. What the saved weights or an exact continuation rule out is refused.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runner import checkpoint as checkpoints
+from runner import footprint, records
 from runner.checkpoint import CHECKPOINTS
 from runner.errors import ConfigError
 from runner.explain import CONF
-from runner.files import MODEL, write_text
+from runner.files import MODEL, make, write_text
 from runner.model_file import fault
 from runner.schema import GROUPS, Config, task_from
 
-CONFIG, HYDRA, OVERRIDES = (f".hydra/{name}.yaml" for name in ("config", "hydra", "overrides"))
+CONFIG, OVERRIDES, HYDRA = records.CONFIG, records.OVERRIDES, ".hydra/hydra.yaml"
 WHERE = ("mode", "device", "compilation_cache", "checkpoint", "resume")
 RUNS = ("checkpoint", "resume", "init_from")  # keys that name the folder of a run
 FREE_IN_EVALUATION = ("seed", "evaluate", "task", "ntm.n_width", "trainer.verbose")
@@ -112,6 +112,7 @@ def evaluated_config(config: DictConfig, overrides: Sequence[str], checkpoint: P
     check_model("checkpoint", checkpoint)
     saved = load(checkpoint, config)
     stated = _over(saved, config, overrides, FREE_IN_EVALUATION, "when a saved run is evaluated")
+    footprint.check(stated)
     if _same_encoding(saved, stated):
         return stated
     result = _ranges_as_case(saved, stated)
@@ -176,6 +177,7 @@ def keep(config: DictConfig, folder: Path) -> None:
     kept = config.copy()
     if config.resume is not None and Path(config.resume) == folder:  # It goes on where it is.
         kept.resume = None
+    make((folder / CONFIG).parent)
     write_text(folder / CONFIG, OmegaConf.to_yaml(kept, resolve=True))
     if HydraConfig.initialized():
         hydra = HydraConfig.get()
@@ -187,11 +189,13 @@ def keep(config: DictConfig, folder: Path) -> None:
 def saved_names(folder: Path) -> dict[str, str]:
     """The option of each group that the run in `folder` was made with; empty if it has none."""
     try:
-        saved = OmegaConf.load(folder / CONFIG)
-    except (OSError, yaml.YAMLError, OmegaConfBaseException):
+        saved = records.config(folder)
+    except ConfigError:
         return {}
-    names = {group: OmegaConf.select(saved, f"{group}.name") for group in GROUPS}
-    return {} if None in names.values() else names
+    nodes = {group: saved.get(group) for group in GROUPS}
+    names = {g: str(node.get("name")) for g, node in nodes.items() if isinstance(node, dict)}
+    known = all(names.get(group) in options for group, options in GROUPS.items())
+    return names if known else {}
 
 
 def check_folder(key: str, folder: Path, needed: Sequence[str]) -> None:
@@ -225,15 +229,10 @@ def check_model(key: str, folder: Path) -> None:
 
 def load(folder: Path, config: DictConfig) -> DictConfig:
     """Load a run's configuration from its folder, see `typed`."""
-    path = folder / CONFIG
-    try:
-        made = OmegaConf.load(path)
-    except (OSError, yaml.YAMLError, OmegaConfBaseException) as error:
-        raise _of_no_run(path, error) from None
-    return typed(made, config, path)
+    return typed(records.config(folder), config, folder / CONFIG)
 
 
-def typed(made: Any, config: DictConfig, path: Path) -> DictConfig:
+def typed(made: Mapping[str, Any], config: DictConfig, path: Path) -> DictConfig:
     """A saved configuration with the types of the schema; `path` is where it was found.
 
     A key that it is too old to have gets its default without a recipe, or in a group that of
@@ -311,6 +310,8 @@ def _same_encoding(saved: DictConfig, result: DictConfig) -> bool:
     """Whether the same sequence is written in the same way with the task values of both."""
     before, after = task_from(saved), task_from(result)
     sizes = before.parse_case(before.solved_case())
+    if min(sizes.values()) < after.smallest_size or before.input_dim != after.input_dim:
+        return False
     old, new = (task.sample(np.random.default_rng(0), 2, **sizes) for task in (before, after))
     if old.inputs.shape != new.inputs.shape or old.targets.shape != new.targets.shape:
         return False

@@ -202,3 +202,19 @@ def task_from(config: DictConfig) -> Task:
         return TASKS[config.task.name](**config.task)
     except ValueError as error:
         raise ConfigError(f"{error}.") from None
+
+
+def cases_from(config: DictConfig, task: Task) -> list[str]:
+    """Return the cases that a run is evaluated on: a training also on the one that decides.
+
+    Raises ConfigError if the task does not have one of them.
+    """
+    try:
+        cases = list(config.evaluate.cases or task.cases())
+        for case in cases:
+            task.parse_case(case)
+    except ValueError as error:
+        raise ConfigError(f"{error}.") from None
+    if config.mode == "train" and task.solved_case() not in cases:
+        cases.append(task.solved_case())
+    return cases

@@ -14,10 +14,22 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from runner import records
 from runner.arguments import Parser
 from runner.errors import ConfigError, friendly
-from runner.files import METRICS, MODEL, STATUS, read_json, replace_with, write_json, write_text
+from runner.files import (
+    METRICS,
+    MODEL,
+    STATUS,
+    damage,
+    make,
+    replace_with,
+    unreadable,
+    write_json,
+    write_text,
+)
 from runner.saved import CONFIG, check_folder
+from tasks import TASKS
 
 LARGEST = 1_000_000  # bytes
 PATHS = ("compilation_cache", "checkpoint", "resume")  # of the configuration
@@ -38,32 +50,44 @@ def ship(run: Path, to: Path | None = None) -> Path:
     is not solved, or whose model is too large.
     """
     check_folder("RUN", run, [CONFIG, MODEL, METRICS, STATUS])
-    config: Any = OmegaConf.load(run / CONFIG)
-    status = read_json(run / STATUS)
-    if config.mode != "train":
+    config, metrics, status = records.config(run), records.metrics(run), records.status(run)
+    if config.get("mode") != "train":
         raise ConfigError(f"{run} is an evaluation: ship the run that it evaluated.")
     if status.get("status") != "solved":
         raise ConfigError(
             f"{run} ended as {status.get('status')}, not as solved: ship a model that solves its "
             "task, as the tests will ask of it."
         )
+    reason = damage(run / MODEL)
+    if reason is not None:
+        raise ConfigError(unreadable(run / MODEL, f"cannot be read ({reason})"))
     model = (run / MODEL).read_bytes()
     if len(model) > LARGEST:
         raise ConfigError(
             f"{run / MODEL} has {len(model):,} bytes, and a shipped model at most {LARGEST:,}: "
             "train a smaller one."
         )
-    folder = to or Path("models") / config.task.name
-    for key in PATHS:
-        config[key] = None
+    folder = to or Path("models") / _task_name(run, config)
+    config |= dict.fromkeys(PATHS)
     if config.get(ORIGIN):
-        config[ORIGIN] = Path(config[ORIGIN]).name
+        config[ORIGIN] = Path(str(config[ORIGIN])).name
+    make(folder, Path(CONFIG).parent.name)
     write_text(folder / CONFIG, OmegaConf.to_yaml(config))
     with replace_with(folder / MODEL) as unfinished:
         unfinished.write_bytes(model)
-    write_json(folder / METRICS, read_json(run / METRICS))
+    write_json(folder / METRICS, metrics)
     write_json(folder / STATUS, status)
     return folder
+
+
+def _task_name(run: Path, config: dict[str, Any]) -> str:
+    name = (config.get("task") or {}).get("name") if isinstance(config.get("task"), dict) else None
+    if name not in TASKS:
+        raise ConfigError(
+            f"{run / CONFIG} has task.name={name!r}, which is none of {', '.join(TASKS)}: state "
+            "where to ship it with --to."
+        )
+    return str(name)
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from runner import sweep
+from runner import records, sweep
 from runner.errors import ConfigError
-from runner.files import HISTORY, METRICS, read_json
+from runner.files import METRICS
 from runner.schema import task_from
 from tasks import Task
 
@@ -101,8 +100,14 @@ def read(arguments: Sequence[str]) -> Study:
     _check_one_task(tasks)
     task = next(iter(tasks.values()))
     found = {case for members in seeds.values() for seed in members for case in seed.cases}
-    cases = sorted(found, key=lambda case: task.steps(**task.parse_case(case)))
-    return Study(tasks, seeds, cases)
+    return Study(tasks, seeds, sorted(found, key=lambda case: _steps(task, case, arguments)))
+
+
+def _steps(task: Task, case: str, arguments: Sequence[str]) -> int:
+    try:
+        return task.steps(**task.parse_case(case))
+    except ValueError as error:
+        raise ConfigError(f"a run in {', '.join(arguments)} was evaluated on {error}.") from None
 
 
 def _split(argument: str) -> tuple[str, Path]:
@@ -118,13 +123,9 @@ def _split(argument: str) -> tuple[str, Path]:
 
 
 def _seeds(folder: Path) -> list[Seed]:
-    try:
-        if (folder / ".hydra").is_dir() or (folder / METRICS).exists():
-            return [_seed(folder, sweep.read_run(folder, 0))]
-        found = [_seed(folder / str(run.number), run) for run in sweep.read(folder)]
-    except (ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
-        reason = str(error).partition("\n")[0]
-        raise ConfigError(f"{folder} holds a file that cannot be read ({reason}).") from None
+    if (folder / ".hydra").is_dir() or (folder / METRICS).exists():
+        return [_seed(folder, sweep.read_run(folder, 0))]
+    found = [_seed(folder / str(run.number), run) for run in sweep.read(folder)]
     if not found:
         raise ConfigError(
             f"{folder} holds no run: state the folder of a sweep, with 0/ 1/ 2/ ... in it, or of "
@@ -134,7 +135,8 @@ def _seeds(folder: Path) -> list[Seed]:
 
 
 def _seed(folder: Path, run: sweep.Run) -> Seed:
-    return Seed(folder, run, read_json(folder / HISTORY).get("training", []))
+    records.refuse_references(folder, run.config)
+    return Seed(folder, run, records.history(folder))
 
 
 def _own_label(seed: Seed, folder: Path) -> str:
@@ -173,7 +175,7 @@ def _task(members: Sequence[Seed]) -> Task | None:
         if seed.run.config:
             try:
                 return task_from(OmegaConf.create(seed.run.config))
-            except (KeyError, TypeError, OmegaConfBaseException) as error:
+            except (AttributeError, KeyError, TypeError, OmegaConfBaseException) as error:
                 raise ConfigError(
                     f"{seed.folder} was not made by this version of the project ({error})."
                 ) from None

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from runner.files import METRICS, STATUS, read_json, write_text
+from runner import records
+from runner.errors import ConfigError
+from runner.files import write_text
 from runner.table import cell, table
 
 SEED = "seed"
@@ -76,7 +78,7 @@ def with_table() -> Iterator[None]:
 
 def write(folder: Path) -> str:
     """Write the tables of the sweep in `folder` and return a short one."""
-    runs = read(folder)
+    runs = [_as_far_as_readable(folder, number) for number in _numbered(folder)]
     if not runs:
         return f"no run was started in {folder}"
     write_text(folder / "sweep.csv", _csv(runs))
@@ -94,24 +96,32 @@ def write(folder: Path) -> str:
 
 
 def read(folder: Path) -> list[Run]:
-    """Read the runs of a sweep, in order."""
-    numbers = (int(path.name) for path in folder.glob("*") if path.name.isdigit())
-    return [read_run(folder / str(number), number) for number in sorted(numbers)]
+    """Read the runs of a sweep, in order. Raises ConfigError for a file that is of no use."""
+    return [read_run(folder / str(number), number) for number in _numbered(folder)]
+
+
+def _numbered(folder: Path) -> list[int]:
+    return sorted(int(path.name) for path in folder.glob("*") if path.name.isdecimal())
+
+
+def _as_far_as_readable(folder: Path, number: int) -> Run:
+    """A run for the table, which one damaged file is not to cost."""
+    try:
+        return read_run(folder / str(number), number)
+    except ConfigError as error:
+        return Run(number, {}, "unreadable", str(error), {}, {})
 
 
 def read_run(folder: Path, number: int) -> Run:
-    """Read what one run left, as far as it got."""
-    stated = folder / ".hydra" / "overrides.yaml"
-    config = folder / ".hydra" / "config.yaml"
-    overrides = list(OmegaConf.load(stated)) if stated.exists() else []
-    status = read_json(folder / STATUS)
+    """Read what one run left, as far as it got. Raises ConfigError as `read` does."""
+    stated, status = records.overrides(folder), records.status(folder)
     return Run(
         number,
-        dict(override.lstrip("+").split("=", 1) for override in overrides if "=" in override),
+        dict(override.lstrip("+").split("=", 1) for override in stated if "=" in override),
         str(status.get("status", "not started")),
         str(status.get("error") or ""),
-        _flat(read_json(folder / METRICS)),
-        OmegaConf.to_container(OmegaConf.load(config)) if config.exists() else {},  # type: ignore
+        _flat(records.metrics(folder)),
+        records.raw_config(folder),
     )
 
 

@@ -24,6 +24,9 @@ Sizes = Mapping[str, IntArray]
 
 LENGTHS = ("batch", "sequence")
 SMALLEST_PROBABILITY = 1e-7
+# Of a sequence: the steps of all tasks then are whole numbers of 64 bits.
+LARGEST_SIZE = 2**31 - 1
+LONGEST_SHOWN = 80  # characters of a text in a message
 # Share of bits in which a lookalike differs from what it is like.
 FLIPPED = 1 / 16
 
@@ -64,7 +67,7 @@ class Task(abc.ABC):
         for each; then shorter sequences are padded.
 
     A subclass names its sizes in `case_keys` and has a field `min_<size>` and `max_<size>` for
-    each. Raises ValueError when a field is not positive or a range is not in order.
+    each. Raises ValueError when a field is not from 1 to `LARGEST_SIZE`, or a range not in order.
     """
 
     case_keys: ClassVar[tuple[str, ...]]
@@ -83,6 +86,8 @@ class Task(abc.ABC):
             value = getattr(self, field.name)
             if isinstance(value, int) and value < 1:
                 raise ValueError(f"task.{field.name}={value} must be at least 1")
+            if isinstance(value, int) and value > LARGEST_SIZE:
+                raise ValueError(f"task.{field.name}={value} must be at most {LARGEST_SIZE}")
         for key, (low, high) in self.ranges.items():
             if low > high:
                 raise ValueError(
@@ -220,12 +225,16 @@ class Task(abc.ABC):
                 raise self._bad_case(text, f"{self.name} has no size {key!r}{hint}")
             if key in sizes:
                 raise self._bad_case(text, f"{key} is given twice")
-            if not (value.isascii() and value.isdigit()) or int(value) < self.smallest_size:
+            # Python reads no number of thousands of digits.
+            digits = value.lstrip("0") if value.isascii() and value.isdigit() else ""
+            if len(digits) > len(str(LARGEST_SIZE)) or int(digits or 0) > LARGEST_SIZE:
+                raise self._bad_case(text, f"{key} is larger than {LARGEST_SIZE}")
+            if int(digits or 0) < self.smallest_size:
                 least = self.smallest_size
                 raise self._bad_case(
                     text, f"{key}={value} is not a whole number of at least {least}"
                 )
-            sizes[key] = int(value)
+            sizes[key] = int(digits)
         missing = [key for key in self.case_keys if key not in sizes]
         if missing:
             raise self._bad_case(text, f"{', '.join(missing)} is missing")
@@ -295,8 +304,9 @@ class Task(abc.ABC):
             raise ValueError(f"{name}={size}: {self.name} needs at least {self.smallest_size}")
 
     def _bad_case(self, text: str, problem: str) -> ValueError:
+        shown = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
         return ValueError(
-            f"{text!r} is not a case of the task {self.name}: {problem}. "
+            f"{shown!r} is not a case of the task {self.name}: {problem}. "
             f"A case has the form {self.solved_case()!r} (set in evaluate.cases)"
         )
 

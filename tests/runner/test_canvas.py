@@ -17,7 +17,7 @@ from runner import canvas, charts
 def test_save_writes_the_whole_png_or_leaves_what_was_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "figures" / "learning.png"
+    path = tmp_path / "learning.png"
     figure = charts.curves_figure({"lstm": [([0, 10], [8.0, 4.0])]}, "loss", "copy")
     canvas.save(figure, path)
     before = path.read_bytes()

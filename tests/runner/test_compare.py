@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from runner import canvas, compare, study
 from runner.errors import ConfigError
-from runner.files import write_json, write_text
+from runner.files import make, write_json, write_text
 
 from .conftest import ROOT, Compose
 
@@ -32,6 +32,7 @@ def leave(
     **scores: float,
 ) -> None:
     """Leave the files of a run that ended with these errors, or of one that did not get there."""
+    make(folder, ".hydra")
     write_text(folder / ".hydra/config.yaml", OmegaConf.to_yaml(config))
     stated = [f"controller={config.controller.name}", f"seed={config.seed}"]
     write_text(folder / ".hydra/overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(stated)))
@@ -264,7 +265,7 @@ def test_a_value_that_an_older_run_lacks_is_null_in_it(
 
 def test_a_file_that_is_not_json_is_named(sweep: Path) -> None:
     (sweep / "1/metrics.json").write_text("{", encoding="utf-8")
-    with pytest.raises(ConfigError, match=f"{sweep} holds a file that cannot be read"):
+    with pytest.raises(ConfigError, match=f"{sweep}/1/metrics.json is not readable as JSON"):
         study.read([str(sweep)])
 
 

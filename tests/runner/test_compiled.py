@@ -46,6 +46,20 @@ def test_a_second_process_finds_what_the_first_compiled(tmp_path: Path) -> None:
     assert programs() == first
 
 
+def test_programs_land_in_a_folder_whose_name_has_spaces_and_quotes(tmp_path: Path) -> None:
+    folder = tmp_path / """one 'two" three\\ --four=5"""
+    folder.mkdir()
+    assert run(folder).stdout == "7.0\n"
+    assert len(list(folder.rglob("xla_compile_cache*"))) == 1
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_file_of_flags_stays_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(compiled.FLAGS, "/a/file")
+    compiled.keep(str(tmp_path))
+    assert os.environ[compiled.FLAGS] == "/a/file"
+
+
 def test_programs_of_other_flags_are_kept_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,10 +127,15 @@ def test_nothing_is_kept_on_a_full_disk(
     assert "less than 32 MB of free space" in caplog.text
 
 
+@pytest.mark.parametrize("quoted", [False, True])
 def test_a_program_that_cannot_be_written_ends_the_run_with_a_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    quoted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(compiled.FLAGS, f"{compiled.DIRECTORY_FLAG}={tmp_path} --other")
+    if quoted:
+        tmp_path = tmp_path / 'a "b'
+        tmp_path.mkdir()
+    named = f"{compiled.DIRECTORY_FLAG}={compiled._quoted(tmp_path) if quoted else tmp_path}"
+    monkeypatch.setenv(compiled.FLAGS, f"{named} --other")
     reason = f"{tmp_path}/xla_compile_cache__1.pb.tmp; No space left on device"
     (tmp_path / "xla_compile_cache__2.pb").touch()
     (tmp_path / "of somebody else").touch()
@@ -152,6 +171,7 @@ def test_nothing_is_kept_where_nothing_can_be_written(
     compiled.keep(None)
     (tmp_path / "file").write_text("not a directory")
     compiled.keep(str(tmp_path / "file"))
+    compiled.keep("~no_such_user/cache")
     assert os.environ[compiled.FLAGS] == ""
     assert "compiled programs are not kept" in caplog.text
     assert "compilation_cache=null" in caplog.text

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from runner import checks, command_line
 from runner.errors import ConfigError
@@ -199,8 +199,16 @@ def _chosen_by(recipe: str) -> list[str]:
         ("controller.units=0", "controller.units=0 must be at least 1"),
         ("evaluate.cases=['lenght=3']", "did you mean 'length'?"),
         ("evaluate.cases=[]", "evaluate.cases=[] is empty"),
+        ("evaluate.cases=[[length=3]]", "evaluate.cases=[['length=3']] must be a plain list"),
         ("evaluate.sequences=0", "evaluate.sequences=0 must be at least 1"),
         ("seed=-1", "seed=-1 must be 0 or more"),
+        ("seed=4294967296", "seed=4294967296 must be 0 or more, and at most 4294967295"),
+        ("ntm.n_width=2147483648", "ntm.n_width=2147483648 must be at most 2147483647"),
+        ("task.bits=9223372036854775808", "task.bits=9223372036854775808 must be at most"),
+        ("optimizer.learning_rate=1.0e+300", "optimizer.learning_rate=1e+300 is beyond float32"),
+        ("ntm.memory_noise=.inf", "ntm.memory_noise=inf must be at least 0 and finite"),
+        ("evaluate.cases=['length=2147483648']", "length is larger than 2147483647"),
+        ("trainer.clip_norm=${oc.env:NOPE_X}", "trainer.clip_norm refers to what does not exist"),
         ("device=cuda", "choose one of auto, cpu, gpu"),
         ("mode=eval", "choose one of train, evaluate"),
         ("mode=evaluate", "checkpoint=<run folder>"),
@@ -221,6 +229,29 @@ def test_what_cannot_be_used_is_refused_with_what_would_be_right(
     OmegaConf.update(config, key.lstrip("+"), yaml.safe_load(value), force_add=key[0] == "+")
     with pytest.raises(ConfigError, match=re.escape(message)):
         checks.settle(config, [override])
+
+
+def test_the_largest_seed_is_taken(composed: Compose) -> None:
+    config = composed("seed=4294967295")
+    assert checks.settle(config, []) == (config, [])
+
+
+def test_a_number_that_float32_takes_for_zero_is_not_refused(composed: Compose) -> None:
+    checks.settle(composed("optimizer.epsilon=1e-46"), [])
+
+
+@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("nothing", ["null", "", "NULL"])
+def test_a_group_without_an_option_is_refused(group: str, nothing: str) -> None:
+    with pytest.raises(ConfigError, match=f"{group}={nothing} chooses nothing"):
+        command_line.complete([f"{group}={nothing}"])
+
+
+def test_the_references_of_a_command_line_are_not_looked_up(composed: Compose) -> None:
+    """Hydra keeps what was stated in a list that resolves what it is read for."""
+    stated = OmegaConf.create(["hydra.job.name=${oc.env:NOPE_X}"])
+    assert isinstance(stated, ListConfig)
+    checks.settle(composed(), stated)
 
 
 @pytest.mark.parametrize("override", ["recipe=copy_dense", "recipe=a,b", "~recipe"])

@@ -3,21 +3,31 @@
 import json
 import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from runner import files
+from runner.errors import ConfigError
 
 
 def test_write_replaces_the_old_file_and_leaves_nothing_else(tmp_path: Path) -> None:
+    files.make(tmp_path, "new folder")
     path = tmp_path / "new folder" / "status.json"
     files.write_text(path, "old")
     files.write_text(path, "new é")
 
     assert path.read_text(encoding="utf-8") == "new é"
     assert os.listdir(path.parent) == ["status.json"]
+
+
+def test_a_folder_that_is_gone_does_not_come_back(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        files.write_text(tmp_path / "gone" / "status.json", "text")
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt])
@@ -91,6 +101,30 @@ def test_json_is_strict_and_takes_numpy_and_nested_values(tmp_path: Path) -> Non
         "cases": {"length=5": [1, None, None]},
         "curve": [1.0, None],
     }
+
+
+def test_a_file_that_was_not_written_yet_is_empty(tmp_path: Path) -> None:
+    assert files.read_json(tmp_path / "a.json") == {}
+    assert files.read_yaml(tmp_path / "a.yaml") == {}
+
+
+@pytest.mark.parametrize("read", [files.read_json, files.read_yaml])
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b'{"a": [1,', b"[" * 100_000])
+def test_a_file_that_cannot_be_read_is_named_with_what_to_do(
+    read: Callable[[Path], Any], content: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "metrics.json"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=f"{path} is not readable as .*Restore it"):
+        read(path)
+
+
+def test_yaml_keeps_references_as_they_stand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET", "12345")
+    (tmp_path / "a.yaml").write_text("a: ${oc.env:SECRET}\nb: 1e-5\n")
+    assert files.read_yaml(tmp_path / "a.yaml") == {"a": "${oc.env:SECRET}", "b": 1e-5}
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +29,7 @@ with ownership.held(Path(sys.argv[1])):
 
 
 def leave_checkpoint(folder: Path, config: DictConfig, step: int) -> Path:
+    (folder / "checkpoints").mkdir(exist_ok=True)
     path = checkpoint.save(
         folder / "checkpoints",
         step,
@@ -180,12 +182,12 @@ def test_a_run_is_complete_when_nothing_is_left_to_do(
     overrides: list[str], complete: bool, owned: Path, composed: Compose
 ) -> None:
     config = composed("seed=3", "trainer.steps=50", *overrides)
-    for name in ("metrics.json", "model.keras"):
-        (owned / name).touch()
+    write_json(owned / "metrics.json", {"evaluation": {}})
+    zipfile.ZipFile(owned / "model.keras", "w").close()
     write_json(owned / "status.json", {"status": "solved", "error": None})
     leave_checkpoint(owned, composed("seed=3", "trainer.steps=50"), 50)
     assert ownership.is_complete(config, owned) is complete
-    (owned / "model.keras").unlink()
+    (owned / "model.keras").write_bytes(b"cut short")
     assert not ownership.is_complete(config, owned)
 
 

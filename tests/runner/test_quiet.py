@@ -2,6 +2,7 @@
 
 import gc
 import os
+import subprocess
 import sys
 
 import pytest
@@ -63,3 +64,13 @@ def test_what_a_later_job_leaves_is_collected(monkeypatch: pytest.MonkeyPatch) -
     with quiet.no_collection():
         assert gc.isenabled()
     assert gc.get_freeze_count() == 0
+
+
+def test_no_notebook_chooses_a_backend_of_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keras imports pyplot, which loads the backend that the environment names."""
+    monkeypatch.setenv("MPLBACKEND", "module://no_such_module")
+    quiet.figures_to_files()
+    script = "import matplotlib.pyplot as plt; print(plt.get_backend())"
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "agg\n"

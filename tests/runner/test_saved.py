@@ -106,6 +106,7 @@ def test_a_count_is_evaluated_on_the_scale_that_it_was_trained_with(
         ("task=copy", "the run was made with task=associative_recall"),
         ("experiment=quick", "experiment=quick cannot be used"),
         ("task.bits=7", "task.bits=7 changes how a sequence is written"),
+        ("task.bits=1000000000", "task.bits=1000000000"),
         ("task.item_length=2", "task.item_length=2 changes how a sequence is written"),
         ("resume=elsewhere", "mode=evaluate does not train"),
     ],
@@ -115,6 +116,24 @@ def test_an_evaluation_refuses_what_the_weights_rule_out(
 ) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
         settled(composed, "mode=evaluate", f"checkpoint={run_folder}", override)
+
+
+@pytest.mark.parametrize(
+    ("stated", "message"),
+    [
+        ("task.context=190", "task.context=190"),
+        ("task.context=250 task.min_length=300 task.max_length=300", "length=200 is not a whole"),
+    ],
+)
+def test_contexts_that_no_saved_sequence_has_are_refused(
+    stated: str, message: str, composed: Compose, tmp_path: Path
+) -> None:
+    """One of them needs a table of 2^190 numbers, the other longer sequences than the run had."""
+    saved.keep(composed("task=ngrams"), tmp_path)
+    leave_model(tmp_path)
+    given = ("mode=evaluate", f"checkpoint={tmp_path}", *stated.split())
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        settled(composed, *given)
 
 
 def test_a_resumed_run_changes_only_how_long_and_what_is_seen(

@@ -16,7 +16,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from runner import checkpoint, cores, sweep
-from runner.files import read_json, write_json, write_text
+from runner.files import make, read_json, write_json, write_text
 
 from .conftest import ROOT
 
@@ -29,6 +29,7 @@ def leave(
     metrics: Mapping[str, Any] | None = None,
 ) -> None:
     """Leave the files of one run."""
+    make(folder, ".hydra")
     write_text(folder / ".hydra/overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(overrides)))
     write_text(folder / ".hydra/config.yaml", "seed: 0\nntm:\n  n_width: 3\n")
     if status is not None:

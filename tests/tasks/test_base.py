@@ -176,6 +176,7 @@ class TestCases:
             ("length=²", r"length=² is not a whole number"),
             ("length=2,length=3", r"length is given twice"),
             ("length=2,", r"'' has no '='"),
+            ("length=2147483648", r"length is larger than 2147483647"),
         ],
     )
     def test_a_bad_case_is_named_with_the_right_form(self, text: str, problem: str) -> None:
@@ -183,6 +184,15 @@ class TestCases:
             make().parse_case(text)
         assert repr(text) in str(error.value)
         assert "the form 'length=5'" in str(error.value)
+
+    def test_a_size_of_thousands_of_digits_is_refused_in_short(self) -> None:
+        """Python refuses to read a number of more than 4,300 digits."""
+        with pytest.raises(ValueError, match="length is larger than 2147483647") as error:
+            make().parse_case(f"length={'9' * 5000}")
+        assert len(str(error.value)) < 300
+
+    def test_zeros_in_front_of_a_size_do_not_count(self) -> None:
+        assert make().parse_case(f"length={'0' * 5000}7") == {"length": 7}
 
     def test_the_solved_case_is_the_longest_training_length(self) -> None:
         assert make(max_length=33).solved_case() == "length=33"
@@ -200,6 +210,11 @@ class TestFields:
             ValueError, match=r"task.min_length=30 is larger than task.max_length=20"
         ):
             make(min_length=30, max_length=20)
+
+    @pytest.mark.parametrize("field", ["bits", "min_length", "max_length"])
+    def test_sizes_are_whole_numbers_of_a_machine(self, field: str) -> None:
+        with pytest.raises(ValueError, match=rf"task.{field}=2147483648 must be at most"):
+            make(**{field: 2**31})
 
     @pytest.mark.parametrize("field", ["bits", "min_length", "max_length"])
     def test_sizes_are_positive(self, field: str) -> None:
