@@ -57,7 +57,7 @@ def config(folder: Path) -> dict[str, Any]:
 
 def raw_config(folder: Path) -> dict[str, Any]:
     """The configuration as it stands, in which a run that ended early may have references."""
-    return _checked(folder / CONFIG, read_yaml, _map_problem)
+    return _checked(folder / CONFIG, read_yaml, _config_problem)
 
 
 def refuse_references(folder: Path, found: Mapping[str, Any]) -> None:
@@ -80,6 +80,19 @@ def _checked(path: Path, read: Callable[[Path], Any], problem: Check) -> Any:
 
 def _map_problem(found: Any) -> Problem:
     return None if isinstance(found, dict) else f"holds {_kind(found)} where a map belongs"
+
+
+def _config_problem(found: Any) -> Problem:
+    """A map of values, of lists of values, and of such maps."""
+    if not isinstance(found, dict):
+        return _map_problem(found)
+    for key, value in found.items():
+        if isinstance(value, list) and any(isinstance(item, list | dict) for item in value):
+            return f"has {key}={value!r} where a plain list belongs"
+        problem = _config_problem(value) if isinstance(value, dict) else None
+        if problem is not None:
+            return problem
+    return None
 
 
 def _metrics_problem(found: Any) -> Problem:
