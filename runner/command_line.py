@@ -24,9 +24,13 @@ def complete(arguments: Sequence[str]) -> list[str]:
         _refuse_no_option(argument)
     quoted = [_quote_cases(argument) for argument in arguments]
     stated = {argument.partition("=")[0] for argument in quoted}
-    return quoted + [
-        f"{group}={name}" for group, name in _saved_groups(quoted).items() if group not in stated
-    ]
+    for place, argument in enumerate(quoted):
+        key, _, folder = argument.partition("=")
+        if key in RUNS:  # Beside it: Hydra takes no overrides on both sides of an option.
+            names = saved_names(Path(folder.strip("'\"")).expanduser())
+            added = [f"{group}={name}" for group, name in names.items() if group not in stated]
+            return [*quoted[: place + 1], *added, *quoted[place + 1 :]]
+    return quoted
 
 
 def _refuse_no_option(argument: str) -> None:
@@ -51,12 +55,3 @@ def _quote_cases(argument: str) -> str:
         cases[-1][size] = part.strip()
     names = (",".join(case.values()) for case in cases)
     return CASES + "[" + ",".join(f'"{name}"' for name in names) + "]"
-
-
-def _saved_groups(arguments: Sequence[str]) -> dict[str, str]:
-    """The options of the one run that `checkpoint` or `resume` names, in a form to state."""
-    for argument in arguments:
-        key, _, folder = argument.partition("=")
-        if key in RUNS:
-            return saved_names(Path(folder.strip("'\"")))
-    return {}
