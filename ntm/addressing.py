@@ -46,6 +46,8 @@ def _length(vectors, axis, shortest):
 
 def softmax(values):
     """Softmax over the last axis, the memory rows."""
+    if 0 in values.shape:
+        return values  # An empty batch, of which Keras refuses to take a maximum.
     highest = ops.stop_gradient(ops.max(values, axis=-1, keepdims=True))
     powers = ops.exp(values - highest)
     return powers / spread(total(powers), values.shape[-1])

@@ -16,6 +16,8 @@ from ntm.memory import INITIAL_MEMORY, first_memory, read, write
 # takes their directions as seriously as those of written rows, and gradients through them explode:
 # solved machines were lost again (docs/recipe.md).
 SHORTEST_ROW = 0.5
+# In a configuration, of those layers that are quantized and stand nowhere else in it.
+QUANTIZED = "quantized"
 # Of the gate, if no other is given.
 GATE_OFFSET = 2.0
 
@@ -126,7 +128,8 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         seed: of the dropout masks and of the noise.
 
     Raises:
-        ValueError: for sizes that make no machine, or a controller that breaks its contract.
+        ValueError: for sizes that make no machine, or a controller that breaks its contract. When
+            called, for inputs of another width than the first ones, and for states of other sizes.
 
     Notes:
         Departures from the paper, with their reasons in docs/paper.md. All heads
@@ -138,7 +141,8 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         keys pass a tanh; gate and sharpness have offsets. The similarity of equation 6 divides by
         a length of at least 0.5.
         Under a half precision policy the controller and P compute in it, the machine and its
-        state in float32: half precision cannot hold a small memory or a sharp weighting.
+        state in float32: half precision cannot hold a small memory or a sharp weighting. In float64
+        all of it is, but for what Keras computes in float32 on other backends than TensorFlow.
     """
 
     def __init__(
@@ -168,7 +172,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         seed=None,
         **kwargs,
     ):
-        checks.counts(
+        units, n_width, m_depth, shift_range, read_heads, write_heads = checks.counts(
             units=units,
             n_width=n_width,
             m_depth=m_depth,
@@ -177,7 +181,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             write_heads=write_heads,
         )
         checks.shifts_fit(shift_range, n_width)
-        checks.counts(least=0, readout_units=readout_units)
+        (readout_units,) = checks.counts(least=0, readout_units=readout_units)
         checks.share(
             dropout=dropout, weighting_leak=weighting_leak, weighting_drift=weighting_drift
         )
@@ -193,6 +197,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             gate_offset=gate_offset, sharpness_offset=sharpness_offset, row_codes=row_codes
         )
         super().__init__(**kwargs)
+        self.input_spec = keras.InputSpec(ndim=2)
         self.units = units
         self.n_width = n_width
         self.m_depth = m_depth
@@ -296,9 +301,10 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         ]
 
     def build(self, input_shape):
-        self.input_dim = input_shape[-1]
+        self.input_dim = checks.known_width(input_shape)
+        self.input_spec = keras.InputSpec(ndim=2, axes={-1: self.input_dim})
         reads_dim = self.read_heads * self.m_depth
-        seen_dim = input_shape[-1] + reads_dim
+        seen_dim = self.input_dim + reads_dim
         self.controller.build((input_shape[0], seen_dim))
         if self.readout is not None:
             self.readout.build((input_shape[0], seen_dim + self.controller.features_dim))
@@ -307,6 +313,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         self.built = True
 
     def call(self, inputs, states, training=False):
+        self.check_states([state.shape for state in states], inputs.shape[0])
         if training and self.state_clip_norm is not None:
             states = [clip_gradient(state, self.state_clip_norm) for state in states]
         new, _ = self.step(inputs, self.unpack(states), training)
@@ -400,6 +407,38 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             ),
         ]
 
+    def check_states(self, shapes, batch=None):
+        """Refuses states of other sizes than this machine's, which would be read as something else.
+
+        Args:
+            shapes: of the states in a recurrent layer's list, sizes not known yet None.
+            batch: number of sequences, or None.
+
+        Raises:
+            ValueError: for another number of states, or another shape.
+        """
+        names = [*NTMState._fields[:4]]
+        for network in self.networks:
+            names += [network.name] * len(network.state_size)
+        if len(shapes) != len(names):
+            raise ValueError(
+                f"{self.name!r} has {len(names)} states ({', '.join(names)}), but was given "
+                f"{len(shapes)}: give it as many as its get_initial_state returns"
+            )
+        for index, (shape, size) in enumerate(zip(shapes, self.state_size, strict=True)):
+            wanted = (batch, size)
+            if len(shape) != 2 or any(
+                None not in sizes and len(set(sizes)) > 1
+                for sizes in zip(shape, wanted, strict=True)
+            ):
+                raise ValueError(
+                    f"state {index} of {self.name!r} ({names[index]}) has the shape "
+                    f"{tuple(shape)}, but must be {wanted}: units={self.units}, "
+                    f"n_width={self.n_width}, m_depth={self.m_depth}, "
+                    f"read_heads={self.read_heads} and write_heads={self.write_heads} must be "
+                    "those of the layer that the state is of, and the batch the same"
+                )
+
     def unpack(self, states):
         """A recurrent layer's list of states as an `NTMState`."""
         output, memory, weights, reads, *states = states
@@ -447,6 +486,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             "weighting_drift": self.weighting_drift,
             "state_clip_norm": self.state_clip_norm,
             "seed": self.seed,
+            **self._quantization_config(),
         }
 
     @classmethod
@@ -454,7 +494,42 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         config = dict(config)
         model = config.get("controller_model")
         config["controller_model"] = keras.saving.deserialize_keras_object(model)
-        return cls(**config)
+        quantized = config.pop(QUANTIZED, {})
+        cell = cls(**config)
+        cell.quantize_as(quantized)
+        return cell
+
+    def quantize_as(self, quantized):
+        """Makes layers not built yet what `get_config` found them to be, its entry `QUANTIZED`."""
+        for name, found in quantized.items():
+            layer = self._own_layers[name]
+            found = keras.saving.deserialize_keras_object(found)
+            layer.dtype_policy = found["dtype"]
+            layer.quantization_config = found["quantization_config"]
+
+    def _quantization_config(self):
+        """What `quantize` of a model has made of layers that are in no configuration."""
+        quantized = {
+            name: {
+                "dtype": keras.dtype_policies.serialize(layer.dtype_policy),
+                "quantization_config": keras.saving.serialize_keras_object(
+                    getattr(layer, "quantization_config", None)
+                ),
+            }
+            for name, layer in self._own_layers.items()
+            if layer.quantization_mode
+        }
+        return {QUANTIZED: quantized} if quantized else {}
+
+    @property
+    def _own_layers(self):
+        """The dense layers that this cell has made by itself, by name."""
+        layers = [
+            self.controller_model if self._default_controller else None,
+            self.projection,
+            None if self.readout is None else self.readout.stages[-1],
+        ]
+        return {layer.name: layer for layer in layers if layer is not None}
 
 
 def _flat(value):

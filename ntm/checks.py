@@ -2,13 +2,26 @@
 
 import math
 import numbers
+import operator
 
 
 def counts(least=1, **values):
-    """Whole numbers of at least `least`."""
+    """Whole numbers of at least `least`, NumPy's too; returns them as a list of `int`."""
     for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+        if not whole or value < least:
             raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
+    return [operator.index(value) for value in values.values()]
+
+
+def known_width(shape):
+    """The last entry of an input's shape, which weights are made for."""
+    if shape[-1] is None:
+        raise ValueError(
+            f"the last axis of the input's shape {tuple(shape)} must be known, because weights are "
+            "made for it: give keras.Input its width"
+        )
+    return shape[-1]
 
 
 def shifts_fit(shift_range, n_width):

@@ -1,6 +1,7 @@
 """The controller's output, split and activated in one place into what the heads understand."""
 
 import itertools
+import operator
 from typing import Any, NamedTuple
 
 from keras import ops
@@ -74,7 +75,9 @@ def controller_input_output_shape(
         output and every head's instructions.
     """
     instructions = sum(instruction_sizes(m_depth, shift_range, read_heads, write_heads))
-    return input_dim + read_heads * m_depth, output_dim + instructions
+    widths = input_dim + read_heads * m_depth, output_dim + instructions
+    # Plain integers, also of NumPy's: `keras.layers.Dense` takes no others.
+    return tuple(operator.index(width) for width in widths)
 
 
 def split(

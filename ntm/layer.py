@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from ntm import checks, loop, noise
-from ntm.cell import GATE_OFFSET, NTMCell
+from ntm.cell import GATE_OFFSET, QUANTIZED, NTMCell
 
 CELL_ARGUMENTS = (
     "units",
@@ -51,9 +51,13 @@ class NeuralTuringMachine(keras.layers.RNN):
             elsewhere it has no effect.
 
     Raises:
-        ValueError: as `NTMCell`; for a `gradient_checkpointing` that is no number of steps.
+        ValueError: as `NTMCell`; for a `gradient_checkpointing` that is no number of steps. When
+            called, for an input that is not (B, T, input_dim) with the width of the first one, and
+            for an initial state of another machine's sizes.
 
     Notes:
+        A saved model loads after `import ntm`, without `custom_objects`; without that import, Keras
+        says `Could not locate class 'NeuralTuringMachine'`.
         No weight depends on `n_width`: `set_weights` takes the weights of a layer with another.
         On TensorFlow the loop runs from the first to the last step that any sequence of the batch
         has unmasked, and no further, also compiled with XLA, where it compiles once a padded
@@ -89,7 +93,7 @@ class NeuralTuringMachine(keras.layers.RNN):
         **rnn_kwargs,
     ):
         if gradient_checkpointing is not None:
-            checks.counts(gradient_checkpointing=gradient_checkpointing)
+            (gradient_checkpointing,) = checks.counts(gradient_checkpointing=gradient_checkpointing)
         cell = NTMCell(
             units,
             n_width=n_width,
@@ -120,9 +124,34 @@ class NeuralTuringMachine(keras.layers.RNN):
         super().__init__(cell, **rnn_kwargs)
         # Releases of Keras differ in whether RNN sets it.
         self.supports_masking = True
+        self.input_spec = keras.InputSpec(ndim=3)
         self.gradient_checkpointing = gradient_checkpointing
 
+    def build(self, sequences_shape, initial_state_shape=None):
+        checks.known_width(sequences_shape)
+        super().build(sequences_shape, initial_state_shape)
+        self.input_spec = keras.InputSpec(ndim=3, axes={-1: self.cell.input_dim})
+
+    def compute_output_shape(self, sequences_shape, initial_state_shape=None):
+        if initial_state_shape is not None:  # Of a symbolic call, which no step sees.
+            self.cell.check_states(initial_state_shape, sequences_shape[0])
+        return super().compute_output_shape(sequences_shape, initial_state_shape)
+
+    def call(self, sequences, initial_state=None, mask=None, training=False):
+        if sequences.shape[0] != 0 or self.stateful:
+            return super().call(sequences, initial_state, mask, training)
+        # Not every layer of a controller takes an empty batch: a sequence that is left out
+        # afterwards goes with it, which changes nothing that training would.
+        if initial_state is not None:
+            initial_state = [_with_one(state) for state in initial_state]
+        mask = None if mask is None else _with_one(mask)
+        outputs = super().call(_with_one(sequences), initial_state, mask)
+        return keras.tree.map_structure(lambda output: output[:0], outputs)
+
     def inner_loop(self, sequences, initial_state, mask, training=False):
+        self.cell.check_states([state.shape for state in initial_state], sequences.shape[0])
+        if sequences.shape[-1] is None:
+            sequences = noise.with_width(sequences, self.cell.input_dim)
         arguments = {
             "training": training,
             "go_backwards": self.go_backwards,
@@ -146,37 +175,87 @@ class NeuralTuringMachine(keras.layers.RNN):
             for variable, value in zip(self.states, initial, strict=True):
                 variable.assign(value)
 
-    def trace(self, inputs):
+    def trace(self, inputs, mask=None, initial_state=None):
         """Runs the machine step by step and keeps everything it does, for figures and tests.
+
+        As a call without training does: from the initial state of a call (with `stateful=True`,
+        from the layer's own, which stays as it is), in the order of `go_backwards`.
 
         Args:
             inputs: (B, T, input_dim).
+            mask: (B, T) bool or None. At a masked step nothing changes, and outputs, memory,
+                weightings and read vectors are those of the step before it (the outputs zero with
+                `zero_output_for_mask`); what the controller tells the heads, which none of them
+                follows, is zero.
+            initial_state: None, or a list of states as `initial_state` of a call.
 
         Returns:
-            A dict of NumPy arrays: `outputs` (B, T, units), `memory` (B, T, N, M) after each step,
-            `read_weights` (B, T, R, N), `write_weights` (B, T, W, N), `reads` (B, T, R, M) and
-            `adds` (B, T, W, M), what the write heads add.
+            A dict of NumPy arrays, float64 if the layer is and float32 otherwise, step by step in
+            the order of running. H is all heads, the R read heads first, then the W write heads.
+            `outputs` (B, T, units), `memory` (B, T, N, M) after each step, `read_weights`
+            (B, T, R, N), `write_weights` (B, T, W, N), `reads` (B, T, R, M); and of the
+            `ntm.heads.Instructions`: `key` (B, T, H, M), `strength` (B, T, H, 1), `gate`
+            (B, T, H, 1), `shift` (B, T, H, S), `sharpness` (B, T, H, 1), `erase` (B, T, W, M) and
+            `add` (B, T, W, M), also as `adds`.
+
+        Raises:
+            ValueError: for inputs, a mask or states of other sizes.
         """
         inputs = ops.convert_to_tensor(inputs, dtype=self.compute_dtype)
+        self._assert_input_compatibility(inputs)
         if not self.built:
             self.build(inputs.shape)
-        states = self.get_initial_state(inputs.shape[0])
+            self._assert_input_compatibility(inputs)
+        shape = tuple(inputs.shape[:2])
+        if shape[0] == 0:
+            return {name: values[:0] for name, values in self.trace(_with_one(inputs)).items()}
+        states = self._first_states(shape[0], initial_state)
+        used = ops.ones(shape, "bool") if mask is None else ops.convert_to_tensor(mask, "bool")
+        if tuple(used.shape) != shape:
+            raise ValueError(
+                f"the mask has the shape {tuple(used.shape)}, but must be {shape}, the batch and "
+                "the time steps of the inputs"
+            )
+        times = range(shape[1])
         steps = []
-        for time in range(inputs.shape[1]):
-            state, instructions = self.cell.step(inputs[:, time], self.cell.unpack(states))
-            states = self.cell.pack(state)
-            steps.append((*state[:4], instructions.add))
-        output, memory, weights, reads, adds = (
-            ops.convert_to_numpy(ops.cast(ops.stack(part, axis=1), "float32"))
-            for part in zip(*steps, strict=True)
-        )
-        return {
+        for time in reversed(times) if self.go_backwards else times:
+            states, step = self._traced_step(inputs[:, time], states, used[:, time])
+            steps.append(step)
+        traced = {
+            name: ops.convert_to_numpy(ops.stack([step[name] for step in steps], axis=1))
+            for name in steps[0]
+        }
+        weights, heads = traced.pop("weights"), self.cell.read_heads
+        traced |= {"read_weights": weights[:, :, :heads], "write_weights": weights[:, :, heads:]}
+        return {**traced, "adds": traced["add"]}
+
+    def _first_states(self, batch, initial_state):
+        if initial_state is None:
+            own = self.stateful and self.states is not None
+            initial_state = self.states if own else self.get_initial_state(batch)
+        dtype = self.cell.compute_dtype
+        states = [ops.convert_to_tensor(state, dtype=dtype) for state in initial_state]
+        self.cell.check_states([state.shape for state in states], batch)
+        return states
+
+    def _traced_step(self, inputs, states, used):
+        """States after a step of the sequences of `used` (B,), and what `trace` has of it."""
+        used = used[:, None]
+        state, instructions = self.cell.step(inputs, self.cell.unpack(states))
+        pairs = zip(self.cell.pack(state), states, strict=True)
+        states = [ops.where(used, new, old) for new, old in pairs]
+        state = self.cell.unpack(states)
+        output = ops.where(used, state.output, 0) if self.zero_output_for_mask else state.output
+        told = {
+            name.removesuffix("_weights"): ops.where(used[..., None], value, 0)
+            for name, value in instructions._asdict().items()
+        }
+        return states, {
             "outputs": output,
-            "memory": memory,
-            "read_weights": weights[:, :, : self.cell.read_heads],
-            "write_weights": weights[:, :, self.cell.read_heads :],
-            "reads": reads,
-            "adds": adds,
+            "memory": state.memory,
+            "weights": state.weights,
+            "reads": state.reads,
+            **told,
         }
 
     def get_config(self):
@@ -185,7 +264,11 @@ class NeuralTuringMachine(keras.layers.RNN):
         del config["cell"]
         return {
             **config,
-            **{name: cell_config[name] for name in CELL_ARGUMENTS},
+            **{
+                name: cell_config[name]
+                for name in (*CELL_ARGUMENTS, QUANTIZED)
+                if name in cell_config
+            },
             "gradient_checkpointing": self.gradient_checkpointing,
         }
 
@@ -194,7 +277,16 @@ class NeuralTuringMachine(keras.layers.RNN):
         config = dict(config)
         model = config.get("controller_model")
         config["controller_model"] = keras.saving.deserialize_keras_object(model)
-        return cls(**config)
+        quantized = config.pop(QUANTIZED, {})
+        layer = cls(**config)
+        layer.cell.quantize_as(quantized)
+        return layer
+
+
+def _with_one(batch):
+    """A batch with one row of zeros below it."""
+    batch = ops.convert_to_tensor(batch)
+    return ops.concatenate([batch, ops.zeros((1, *batch.shape[1:]), dtype=batch.dtype)], axis=0)
 
 
 for _name in CELL_ARGUMENTS:

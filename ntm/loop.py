@@ -110,8 +110,10 @@ def stateless_step(cell, weights, values, inputs, states, training):
         `(new_states, new_values)`; a value that did not change is the same object.
     """
     variables = [*cell.trainable_variables, *cell.non_trainable_variables]
-    with AutocastScope(None):
-        scope = keras.StatelessScope(list(zip(variables, [*weights, *values], strict=True)))
+    scope = keras.StatelessScope()
+    # Not given to the scope at once: it would round them to the type that Keras casts to now.
+    for update in zip(variables, [*weights, *values], strict=True):
+        scope.add_update(update)
     with scope:
         _, new_states = cell.call(inputs, states, training=training)
     return new_states, [scope.get_current_value(v) for v in cell.non_trainable_variables]

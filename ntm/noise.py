@@ -91,6 +91,11 @@ def draw(cell, sequences, states):
     return sequences, states
 
 
+def with_width(inputs, width):
+    """Inputs (..., None) of which a width is known only when they run; another fails there."""
+    return ops.reshape(inputs, (*ops.shape(inputs)[:-1], width))
+
+
 class Drawn(NamedTuple):
     """What `draw` put beside one step's inputs; no column where nothing was drawn.
 
@@ -110,6 +115,14 @@ class Drawn(NamedTuple):
 def separate(cell, inputs):
     """One step's inputs (B, input_dim), and the `Drawn`, empty in another recurrent layer."""
     ends = list(itertools.accumulate(_sizes(cell), initial=cell.input_dim))
+    width = inputs.shape[-1]
+    if width is None:
+        inputs = with_width(inputs, cell.input_dim)
+    elif width not in (ends[0], ends[-1]):
+        raise ValueError(
+            f"{cell.name!r} was built for inputs of width {cell.input_dim}, but was given {width}: "
+            "a machine takes as many features as its first input had"
+        )
     parts = [inputs[:, start:end] for start, end in itertools.pairwise(ends)]
     return inputs[:, : cell.input_dim], Drawn(*parts)
 

@@ -99,12 +99,15 @@ class _Loop:
         self.length = inputs.shape[0] or tf.shape(inputs)[0]
         self.segment = segment
         self.start, self.end = _bounds(mask, self.length)
+        if mask is not None and not training:
+            # The shape of an output is that of one that was written.
+            self.end = tf.maximum(self.end, 1)
         self.changed: set[int] = set()
         # `keras.layers.RNN` forgets the masks before the backward pass needs them.
         self.dropout_masks = cell.dropout_masks()
 
     def run(self, states):
-        """`(outputs (T, B, units), states)`; outputs outside of start and end are zero."""
+        """`(outputs (T, B, units), states)`; outputs outside of start and end say nothing."""
         weights = full_precision(self.cell.trainable_variables)
         constants = full_precision(self.cell.non_trainable_variables)
         forward = self._differentiable if self.training else self._forward
@@ -135,7 +138,7 @@ class _Loop:
 
     def _forward(self, inputs, states, constants, weights, keep=False):
         """The loop; with `keep`, also the arrays of states that the gradient starts from."""
-        outputs = [self._array(states[0], self.length)] if self.return_sequences else []
+        outputs = [self._outputs(states[0])] if self.return_sequences else []
         carried = (states, constants, outputs)
         if keep and self.segment:
             carried, kept = self._segments(inputs, weights, carried)
@@ -143,7 +146,7 @@ class _Loop:
             kept = self._arrays(states, constants, self.length) if keep else []
             carried, kept = self._steps(inputs, weights, carried, kept, self._whole())
         states, constants, outputs = carried
-        outputs = outputs[0].stack() if outputs else tf.zeros_like(states[0])[None]
+        outputs = self._stacked(outputs[0]) if outputs else tf.zeros_like(states[0])[None]
         return (outputs, states, constants, kept) if keep else (outputs, states, constants)
 
     def _steps(self, inputs, weights, carried, kept, part):
@@ -163,7 +166,8 @@ class _Loop:
         def body(time, states, constants, outputs, kept):
             kept = kept and _written(kept, time - part.start, states, constants)
             states, constants = self._step(time, inputs[time], states, constants, weights)
-            outputs = [array.write(time, states[0]) for array in outputs]
+            place = time if self.training else time - self.start
+            outputs = [_write(array, place, states[0]) for array in outputs]
             return time + 1, states, constants, outputs, kept
 
         _, *carried, kept = tf.while_loop(
@@ -283,9 +287,9 @@ class _Loop:
             d_weights = products.with_others(d_weights, d_others)
             factors = [[*these, d] for these, d in zip(factors, d_products, strict=True)]
             seen = tf.nest.map_structure(
-                lambda array, value: array.write(time - part.start, value), seen, factors
+                lambda array, value: _write(array, time - part.start, value), seen, factors
             )
-            return time, d_states, d_weights, d_inputs.write(time, d_step), seen
+            return time, d_states, d_weights, _write(d_inputs, time, d_step), seen
 
         _, *sums, seen = tf.while_loop(
             lambda time, *_: time > part.start,
@@ -318,6 +322,24 @@ class _Loop:
             maximum_iterations=-(-self.length // self.segment),
         )
         return sums
+
+    def _outputs(self, output):
+        """An array for the outputs, in inference from index 0 on.
+
+        Converters to ONNX know an array as what a loop puts out, one row a step and nothing more:
+        neither filled with zeros at first nor written where the loop likes.
+        """
+        if self.training:
+            return self._array(output, self.length)
+        return tf.TensorArray(output.dtype, size=self.length, element_shape=output.shape)
+
+    def _stacked(self, outputs):
+        """Such an array as (T, B, units), each output at its time."""
+        outputs = outputs.stack()
+        if self.training or self.mask is None:
+            return outputs
+        times = tf.clip_by_value(tf.range(self.length), self.start, self.end - 1)
+        return tf.gather(outputs, times - self.start)
 
     def _arrays(self, states, constants, size):
         return [self._array(value, size) for value in (*states[1:], *constants)]
@@ -353,7 +375,14 @@ def _bounds(mask, length):
 
 def _written(arrays, index, states, constants):
     values = (*states[1:], *constants)
-    return [array.write(index, value) for array, value in zip(arrays, values, strict=True)]
+    return [_write(array, index, value) for array, value in zip(arrays, values, strict=True)]
+
+
+def _write(array, index, value):
+    """`array.write`, marked as used: TensorFlow would complain of it after an error in the loop."""
+    array = array.write(index, value)
+    getattr(array, "mark_used", tuple)()
+    return array
 
 
 def _split(flat, sizes):

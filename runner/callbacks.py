@@ -30,6 +30,10 @@ class CheckFirst(Callback):
     def __init__(self) -> None:
         self._held = ExitStack()
 
+    def __reduce__(self) -> Any:
+        """For launchers that send their jobs to other processes: these hold nothing."""
+        return type(self), ()
+
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check one run, for which Hydra has not yet made a folder."""
         try:

@@ -101,24 +101,6 @@ def test_no_head_follows_the_readout(kind: str) -> None:
     )
 
 
-def test_trace_is_what_the_machine_does() -> None:
-    layer = machine("lstm", 2, 3, return_sequences=True)
-    inputs = random_inputs()
-    traced = layer.trace(inputs)
-    assert_same([traced["outputs"]], [layer(inputs)])
-    for row in range(len(inputs)):
-        for time, state in enumerate(as_reference(layer, "lstm").run(inputs[row])):
-            read_weights, write_weights = np.split(np.array(state.weights), [2])
-            expected = {
-                "memory": state.memory,
-                "read_weights": read_weights,
-                "write_weights": write_weights,
-                "reads": np.array(state.reads),
-                "adds": np.array(state.adds),
-            }
-            assert_same([traced[name][row, time] for name in expected], list(expected.values()))
-
-
 @pytest.mark.parametrize(
     ("go_backwards", "zero_output_for_mask", "return_sequences"),
     list(itertools.product([False, True], repeat=3)),

@@ -1,7 +1,9 @@
-"""Mixed precision: half precision around the machine, the machine in float32."""
+"""Other types than float32: half precision around the machine, the machine in at least float32."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -11,9 +13,96 @@ from keras import layers, ops
 
 from ntm import NeuralTuringMachine
 from tests.ntm.backend import assert_same, cotangents, gradients, layer_gradients, numpy
-from tests.ntm.machines import INPUTS, UNITS, built, machine, random_inputs, random_mask, widths
+from tests.ntm.machines import (
+    BATCH,
+    INPUTS,
+    UNITS,
+    as_reference,
+    built,
+    machine,
+    random_inputs,
+    random_mask,
+    widths,
+)
 
+# Keras itself goes through float32 elsewhere: products on PyTorch, the hyperbolic tangent on JAX.
+EQUATIONS = 1e-10 if keras.backend.backend() == "tensorflow" else 1e-6
 POLICIES = ["mixed_bfloat16", "mixed_float16"]
+
+
+@pytest.fixture
+def float64() -> Iterator[None]:
+    """JAX has it only where it is switched on."""
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    yield
+    jax.config.update("jax_enable_x64", False)
+
+
+def double(**arguments: Any) -> NeuralTuringMachine:
+    """In float64, with weights that float32 holds: the reference reads them in it."""
+    parts = [
+        layers.LSTM(6, return_sequences=True, dtype=arguments.get("dtype")),
+        layers.Dense(widths()[1], dtype=arguments.get("dtype")),
+    ]
+    layer = built(keras.Sequential(parts), return_sequences=True, **arguments)
+    layer.set_weights([weight.astype("float32") for weight in layer.get_weights()])
+    return layer
+
+
+def assert_is_float64_throughout(layer: NeuralTuringMachine) -> None:
+    """The same cell in a stock RNN to 1e-12, the equations, which have no floor, less closely."""
+    assert {weight.dtype for weight in layer.weights} == {"float64"}
+    inputs = np.random.default_rng(0).normal(size=(BATCH, 4, INPUTS))
+    alone = as_reference(layer, "lstm")
+    expected = [[state.output for state in alone.run(sequence)] for sequence in inputs]
+    options = {"return_sequences": True, "unroll": layer.unroll, "dtype": layer.dtype_policy}
+    stock = keras.layers.RNN(layer.cell, **options)
+    found = [each(inputs, training=t) for each in (stock, layer) for t in (False, True)]
+    assert {keras.backend.standardize_dtype(each.dtype) for each in found} == {"float64"}
+    first, *others = (ops.convert_to_numpy(ops.stop_gradient(each)) for each in found)
+    for outputs in others:
+        np.testing.assert_allclose(outputs, first, rtol=0, atol=1e-12)
+    for outputs in (first, layer.trace(inputs)["outputs"]):
+        np.testing.assert_allclose(outputs, expected, rtol=0, atol=EQUATIONS)
+
+
+@pytest.mark.parametrize("unroll", [False, True])
+@pytest.mark.usefixtures("float64")
+def test_float64_is_float64_throughout(unroll: bool) -> None:
+    assert_is_float64_throughout(double(dtype="float64", unroll=unroll))
+
+
+@pytest.mark.usefixtures("float64")
+def test_float64_may_be_the_default_of_keras() -> None:
+    keras.config.set_floatx("float64")
+    # What a new process would make of it.
+    keras.config.set_dtype_policy("float64")
+    try:
+        assert_is_float64_throughout(double())
+    finally:
+        keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16"])
+def test_a_model_of_one_type_trains_and_loads(dtype: str, tmp_path: Path) -> None:
+    layer = NeuralTuringMachine(UNITS, n_width=6, m_depth=4, dtype=dtype)
+    model = keras.Sequential([keras.Input((None, INPUTS), dtype=dtype), layer])
+    model.compile("sgd", "mse")
+    losses = model.fit(random_inputs(), np.zeros((BATCH, UNITS)), epochs=3, verbose=0).history
+    assert losses["loss"][-1] < losses["loss"][0]
+    assert {weight.dtype for weight in layer.trainable_weights} == {dtype}
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    outputs = loaded(random_inputs())
+    assert keras.backend.standardize_dtype(outputs.dtype) == dtype
+    assert_same([outputs], [model(random_inputs())])
 
 
 def machine_of(policy: str) -> NeuralTuringMachine:

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 
+import ntm
 from ntm import NeuralTuringMachine
 from tests.ntm.backend import assert_same, numpy
 from tests.ntm.machines import BATCH, CONTROLLERS, INPUTS, built, machine, random_inputs, widths
@@ -144,3 +145,46 @@ def test_a_shared_controller_stays_shared(tmp_path: Path) -> None:
     inputs = random_inputs()
     assert_same(loaded(inputs), model(inputs))
     assert len(loaded.weights) == len(model.weights)
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method:UserWarning")
+@pytest.mark.parametrize("kind", ["none", "dense", "sequential of LSTM and dense"])
+def test_a_quantized_model_loads_as_it_was(kind: str, tmp_path: Path) -> None:
+    """With the layers that the machine has made itself, which no configuration names."""
+    layer = built(CONTROLLERS[kind](*widths()), readout_units=3, return_sequences=True)
+    model = keras.Sequential([keras.Input((None, INPUTS)), layer])
+    inputs = random_inputs()
+    exact = numpy(model(inputs))
+    model.quantize("int8")
+    expected = numpy(model(inputs))
+    # It is another model, but not by much; a weight of int8 for each kernel of a dense layer.
+    assert 0 < np.abs(expected - exact).max() < 0.1 * np.abs(exact).max()
+    assert [weight.dtype for weight in layer.weights].count("int8") == 3
+    assert_same([layer.trace(inputs)["outputs"]], [expected])
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert_same([loaded(inputs)], [expected], relative=0)
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    assert_same([clone(inputs)], [expected], relative=0)
+
+
+def test_what_is_not_quantized_has_no_word_of_it_in_its_configuration() -> None:
+    assert "quantized" not in machine().get_config()
+
+
+def test_an_error_of_loading_without_the_package_says_what_the_documentation_quotes(
+    tmp_path: Path,
+) -> None:
+    """Keras imports no package by itself; its message names the class and the module."""
+    keras.Sequential([keras.Input((None, INPUTS)), machine()]).save(tmp_path / "model.keras")
+    code = f"import keras; keras.models.load_model({str(tmp_path / 'model.keras')!r})"
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode
+    quoted = "Could not locate class 'NeuralTuringMachine'"
+    assert quoted in run.stderr
+    assert "'module': 'ntm.layer'" in run.stderr
+    for text in (ntm.__doc__, NeuralTuringMachine.__doc__):
+        assert text
+        assert quoted in text
+        assert "import ntm" in text

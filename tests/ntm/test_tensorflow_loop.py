@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import subprocess
@@ -300,3 +301,54 @@ def test_xla_compiles_once_and_never_calls_the_host(tmp_path: Path) -> None:
     program = programs[0].read_text()
     assert program.count(" while(") == 3  # Forward, backward, and the sums for the matrices.
     assert not re.findall(HOST, program)
+
+
+def test_gradients_are_in_float64_where_the_layer_is() -> None:
+    """As those of the stock RNN, to 1e-12."""
+    parts = [layers.LSTM(6, return_sequences=True, dtype="float64")]
+    parts.append(layers.Dense(widths()[1], dtype="float64"))
+    layer = built(keras.Sequential(parts), dtype="float64")
+    stock = keras.layers.RNN(layer.cell, dtype="float64")
+    inputs = tf.constant(np.random.default_rng(0).normal(size=(BATCH, STEPS, INPUTS)))
+    found = []
+    for each in (layer, stock):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            loss = tf.reduce_sum(tf.square(each(inputs, training=True)))
+        found.append(tape.gradient(loss, [inputs, *layer.trainable_variables]))
+    for ours, theirs in zip(*found, strict=True):
+        assert ours.dtype == tf.float64
+        np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-12)
+
+
+class Failing(layers.Layer):
+    """Fails at its second call, in the midst of a loop."""
+
+    calls = 0
+
+    def build(self, input_shape: Any) -> None:
+        pass
+
+    def call(self, inputs: Any) -> Any:
+        self.calls += 1
+        if self.calls > 1:
+            raise RuntimeError("the second step")
+        return inputs
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_an_error_in_the_loop_is_all_there_is_to_read(
+    training: bool, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """TensorFlow complains of every array that was written and not read."""
+    layer = built(keras.Sequential([layers.Dense(widths()[1]), Failing()]), return_sequences=True)
+    logger = tf.get_logger()
+    logger.addHandler(caplog.handler)
+    with pytest.raises(RuntimeError, match="the second step"):
+        layer(random_inputs(), training=training)
+    gc.collect()
+    logger.removeHandler(caplog.handler)
+    assert "never used" not in caplog.text + capfd.readouterr().err
