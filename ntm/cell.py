@@ -14,7 +14,7 @@ from ntm.memory import INITIAL_MEMORY, first_memory, read, write
 
 # Rows that only the tails of weightings have touched are short. With a smaller bound, the cosine
 # takes their directions as seriously as those of written rows, and gradients through them explode:
-# solved machines were lost again (docs/copy.md).
+# solved machines were lost again (docs/recipe.md).
 SHORTEST_ROW = 0.5
 # In a configuration, of those layers that are quantized and stand nowhere else in it.
 QUANTIZED = "quantized"
@@ -78,7 +78,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         gate_offset: subtracted from the instruction of the gate before its sigmoid. Above 0, a new
             machine mostly keeps its heads where they are; at 0, as in the paper, each step blurs
             half of every weighting over all rows, and some tasks are learned late or never. Tasks
-            of content alone are learned better with less (docs/experiments.md).
+            of content alone are learned better with less (docs/recipe.md).
         sharpness_offset: added to the instruction of the sharpness before its softplus. At 0 a
             new machine has a sharpness of 1.7. Heads that must choose between many similar rows
             are learned sooner from a sharper start: where a soft choice is better at first, the
@@ -86,7 +86,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         row_codes: size of a code of its own in which every memory row begins, waves over the rows
             as in `ntm.memory.first_memory`; 0 is none. Rows that begin alike can be told apart by
             where the heads have been alone; with codes a key can name a row that was never visited.
-            N-grams are learned sooner with them (docs/experiments.md). The paper learns the initial
+            N-grams are learned sooner with them (docs/recipe.md). The paper learns the initial
             memory instead, which ties weights to N.
         dropout: share of the inputs x dropped in training, one mask for a whole sequence.
         state_noise: standard deviation of normal noise on the state of a recurrent controller, new
@@ -132,7 +132,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             called, for inputs of another width than the first ones, and for states of other sizes.
 
     Notes:
-        Departures from the paper, all measured in docs/copy.md and docs/experiments.md. All heads
+        Departures from the paper, with their reasons in docs/paper.md. All heads
         are addressed and read on the memory of the step before, then the write heads write. The
         read vectors of this step reach the output directly, as drawn in the paper's figure 1,
         instead of through the next step's controller. Memory starts at a constant 0.1 (and

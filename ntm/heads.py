@@ -135,6 +135,6 @@ def activate(raw, gate_offset, sharpness_offset):
         # The paper asks for gamma >= 1.
         sharpness=1.0 + ops.softplus(raw.sharpness + sharpness_offset),
         erase=ops.sigmoid(raw.erase),
-        # Linear, as in the paper: a tanh here kept some seeds from learning (docs/copy.md).
+        # Linear, as in the paper: a tanh here kept some seeds from learning (docs/recipe.md).
         add=raw.add,
     )

@@ -10,7 +10,7 @@ from keras import ops
 from ntm.rows import spread, total
 
 # Not nothing: a feed-forward controller that reads zeros from an empty row and sees a vector of
-# zeros could not tell it from recall (docs/copy.md).
+# zeros could not tell it from recall (docs/recipe.md).
 INITIAL_MEMORY = 0.1
 # Of the waves of which row codes are made: radians a row of the fastest, and how many times as fast
 # it is as the slowest.

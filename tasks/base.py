@@ -319,11 +319,11 @@ class CopyTask(Task):
     blanks: share of the vectors shown in training that are replaced by zeros; evaluation never
         has any of them. A vector of zeros looks like the blank input of the recall, and a machine
         must tell them apart in every place and in a row; one vector in 2^`bits` is too few to
-        learn it from (docs/copy.md).
+        learn it from (docs/recipe.md).
     lookalikes: share of the vectors shown in training that are replaced by the sequence's first
         one, with one bit in sixteen flipped; evaluation never has any of them. A
         machine that finds the beginning by its content copies twenty vectors so, and not a
-        hundred, among which some resemble it (docs/copy.md).
+        hundred, among which some resemble it (docs/recipe.md).
 
     Raises ValueError, besides what `Task` does, for shares outside of [0, 1).
     """
