@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 TEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --durations 30 --durations-min 5
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test slow lint types check bench lock clean .venv backends
+.PHONY: run test slow lint types check newest bench lock clean .venv backends
 
 run: .venv ## train: make run ARGS="controller=lstm seed=1"
 	$(BIN)/python run.py $(ARGS)
@@ -26,6 +26,12 @@ types: .venv
 	$(BIN)/mypy
 
 check: test slow lint types ## what CI runs
+
+newest: backends ## the layer's tests with the newest release of Keras, which pyproject.toml may not admit yet
+	rm -rf $(VENV)/newest
+	$(INSTALL) --no-deps --target $(VENV)/newest keras
+	PYTHONPATH=$(VENV)/newest $(BIN)/python -c "import keras; print('Keras', keras.__version__)"
+	PYTHONPATH=$(VENV)/newest $(TEST) tests/ntm
 
 bench: backends
 	@set -e; for script in benchmarks/[!_]*.py; do echo "== $$script"; began=$$(date +%s); \

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from runner import build, checkpoint, data, interrupts
 from runner.checkpoint import CHECKPOINTS
-from runner.errors import RunError
+from runner.errors import ConfigError, RunError
 from runner.evaluate import Evaluator
 from runner.files import HISTORY, write_json
 from runner.step import AHEAD, StepResult, TrainingStep, handed_over
@@ -100,7 +100,11 @@ class Training:
 
     def restore(self, path: Path) -> None:
         """Go on from a checkpoint. Raises ConfigError when it does not fit."""
-        self.progress = Progress(**checkpoint.restore(path, self.step.variables))
+        progress = checkpoint.restore(path, self.step.variables)
+        try:
+            self.progress = Progress(**progress)
+        except TypeError as error:
+            raise ConfigError(f"{path} is no checkpoint of this version ({error}).") from None
         self._rated = (self.progress.step, self.progress.seconds)
         self.step.reseed(self._seed(self.progress.restarts))
 

@@ -50,7 +50,8 @@ def run(whole: Path, tmp_path: Path) -> Path:
 def evaluate(run: Path, composed: Compose) -> None:
     """All that an evaluation reads."""
     config = settled(composed, f"mode=evaluate checkpoint={run}")
-    job._load(build.model_from(config, task_from(config)), run)
+    job._load_weights(build.model_from(config, task_from(config)), run / "model.keras")
+    job._trained(run)
 
 
 def resume(run: Path, composed: Compose) -> None:

@@ -3,10 +3,19 @@
 import os
 import signal
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from runner import interrupts
+
+
+@pytest.fixture(autouse=True)
+def not_ignored() -> Iterator[None]:
+    """As in a terminal: a shell without one starts what runs in the background with SIGINT off."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def send(number: int) -> None:

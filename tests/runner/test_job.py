@@ -212,7 +212,7 @@ def test_an_interrupt_before_the_first_step_says_what_works(
     tiny: DictConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(Training, "_train", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        patch.setattr(Training, "_train", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
         with pytest.raises(KeyboardInterrupt):
             run(tiny, tmp_path)
     error = read(tmp_path, "status.json")["error"]
