@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from runner import names
 from runner.files import METRICS, STATUS, read_json, write_text
 from runner.table import cell, table
 
@@ -103,7 +104,7 @@ def read_run(folder: Path, number: int) -> Run:
     """Read what one run left, as far as it got."""
     stated = folder / ".hydra" / "overrides.yaml"
     config = folder / ".hydra" / "config.yaml"
-    overrides = list(OmegaConf.load(stated)) if stated.exists() else []
+    overrides = list(map(names.override_today, OmegaConf.load(stated))) if stated.exists() else []
     status = read_json(folder / STATUS)
     return Run(
         number,
@@ -111,7 +112,7 @@ def read_run(folder: Path, number: int) -> Run:
         str(status.get("status", "not started")),
         str(status.get("error") or ""),
         _flat(read_json(folder / METRICS)),
-        OmegaConf.to_container(OmegaConf.load(config)) if config.exists() else {},  # type: ignore
+        names.today(OmegaConf.load(config)) if config.exists() else {},
     )
 
 
