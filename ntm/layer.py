@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from ntm import checks, loop, noise
+from ntm._keras import check_input
 from ntm.cell import ARGUMENTS, QUANTIZED, NTMCell, arguments_from
 from ntm.renamed import RENAMED
 
@@ -180,10 +181,10 @@ class NeuralTuringMachine(keras.layers.RNN):
             ValueError: for inputs, a mask or states of other sizes.
         """
         inputs = ops.convert_to_tensor(inputs, dtype=self.compute_dtype)
-        self._assert_input_compatibility(inputs)
+        check_input(self, inputs)
         if not self.built:
             self.build(inputs.shape)
-            self._assert_input_compatibility(inputs)
+            check_input(self, inputs)
         shape = tuple(inputs.shape[:2])
         if shape[0] == 0:
             return {name: values[:0] for name, values in self.trace(_with_one(inputs)).items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,16 @@ def test_a_package_imports_keras_and_itself_only(package: str) -> None:
     for path in files:
         allowed = {package, "keras", *sys.stdlib_module_names, *ALSO.get(path.name, ())}
         assert imported(path) <= allowed, path.name
+
+
+PRIVATE = re.compile(
+    r"keras\.src|\._call_has_\w+|\._flatten_layers|\._assert_\w+|_dropout_mask\b(?!\()"
+)
+
+
+def test_one_file_knows_what_is_private_in_keras() -> None:
+    found = {path.name for path in (ROOT / "ntm").rglob("*.py") if PRIVATE.search(path.read_text())}
+    assert found == {"_keras.py"}
 
 
 ORDERS = {
