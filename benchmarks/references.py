@@ -34,12 +34,12 @@ RATE = 3e-3
 STEPS_COMPILED = 5
 # What the references do without, for the check.
 BARE = (
-    "ntm.state_noise=0",
-    "ntm.state_drift=0",
-    "ntm.memory_noise=0",
-    "ntm.memory_clutter=0",
-    "ntm.weighting_leak=0",
-    "ntm.weighting_drift=0",
+    "ntm.perturbation.state_noise=0",
+    "ntm.perturbation.state_drift=0",
+    "ntm.perturbation.memory_noise=0",
+    "ntm.perturbation.memory_clutter=0",
+    "ntm.perturbation.weighting_leak=0",
+    "ntm.perturbation.weighting_drift=0",
     "ntm.state_clip_norm=null",
 )
 

@@ -1,5 +1,6 @@
 """One time step of the Neural Turing Machine."""
 
+import inspect
 import math
 from typing import Any, NamedTuple
 
@@ -11,6 +12,9 @@ from ntm.clipping import clip_gradient
 from ntm.controller import Controller, serialised
 from ntm.dropout import DropoutWithController
 from ntm.memory import INITIAL_MEMORY, first_memory, read, write
+from ntm.perturbation import Perturbation
+from ntm.renamed import renamed, stated_by_old_names
+from ntm.schedule import Schedule
 
 # Rows that only the tails of weightings have touched are short. With a smaller bound, the cosine
 # takes their directions as seriously as those of written rows, and gradients through them explode:
@@ -61,71 +65,30 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
 
     Args:
         units: width of the output.
-        n_width: N, the memory rows.
-        m_depth: M, the width of a row.
+        n_width: N, the number of memory rows.
+        m_depth: M, the width of a memory row.
         shift_range: S, the number of allowed shifts, from 1 to N; 3 means -1, 0 and +1. An even
             number has its extra shift at the positive end.
-        controller_model: see `ntm.controller.Controller`; None is one dense layer.
+        controller_model: the controller, see `ntm.controller.Controller`; None is one dense layer.
         read_heads: R, at least 1.
         write_heads: W, at least 1.
-        activation: of the output.
-        read_to_output: add a learned projection P of this step's read vectors to the output.
-        readout_units: width of an LSTM of its own beside the controller, 0 for none, whose state
-            reaches the output alone: a linear layer adds q to it. It sees what the controller does,
-            and h, what the controller's last layer makes its output of (an LSTM's output). What it
-            keeps in mind, such as how often something was done, no head can follow, so heads go on
-            rightly where it has never been. No noise is added to its state.
-        gate_offset: subtracted from the instruction of the gate before its sigmoid. Above 0, a new
-            machine mostly keeps its heads where they are; at 0, as in the paper, each step blurs
-            half of every weighting over all rows, and some tasks are learned late or never. Tasks
-            of content alone are learned better with less (docs/recipe.md).
-        sharpness_offset: added to the instruction of the sharpness before its softplus. At 0 a
-            new machine has a sharpness of 1.7. Heads that must choose between many similar rows
-            are learned sooner from a sharper start: where a soft choice is better at first, the
-            sharpness sinks to 1, from where its softplus hardly lets it return.
-        row_codes: size of a code of its own in which every memory row begins, waves over the rows
-            as in `ntm.memory.first_memory`; 0 is none. Rows that begin alike can be told apart by
-            where the heads have been alone; with codes a key can name a row that was never visited.
-            N-grams are learned sooner with them (docs/recipe.md). The paper learns the initial
-            memory instead, which ties weights to N.
-        dropout: share of the inputs x dropped in training, one mask for a whole sequence.
-        state_noise: standard deviation of normal noise on the state of a recurrent controller, new
-            at each step of training: on the cell state of an LSTM, on the state of other cells.
-            What the controller keeps in mind through it, it can keep longer than it was trained to.
-            Drawn by `NeuralTuringMachine`; in another recurrent layer there is none.
-        state_drift: standard deviation of what is added beside it, the same at every step of a
-            sequence, other numbers for each state and sequence. A state that adds up goes further
-            than it ever would, so nothing else can depend on where it is; what holds its value
-            against a push can be kept for longer than in training.
-        memory_noise: standard deviation of a normal number that is added in training to each column
-            of the memory that a sequence begins with (with `stateful=True`, each of its chunks),
-            the same in all rows, others for each column and sequence. Drawn as `state_noise` is.
-            What a head that is spread over all rows reads or leaves there depends on how many are
-            written; with noise on it, no machine can rely on that.
-        memory_clutter: standard deviation of normal noise on every number of that memory, times the
-            absolute value of a normal number, one a sequence: rows that nobody wrote look like more
-            or less full ones. A head that finds its row by content must then tell it from as many
-            rows as there are, and not from the few that are written in training. Inside of
-            `ntm.noise.cluttered` it is less.
-        read_noise: standard deviation of normal noise on what the controller sees of the read
-            vectors, new at each step of training; what goes to the output has none. Drawn as
-            `state_noise` is. A controller without a state is told by the read vectors alone where
-            it is; with noise on them it does the same for all that are alike, also for those that
-            were blurred on the way.
-        weighting_leak: share of a head's weighting that, in training, is spread over all rows
-            before each step: the largest, the others are drawn evenly from 0 up, one for each head
-            and sequence, as `state_noise` is. What leaks out of a weighting slowly does no harm in
-            the steps of training, and leaves nothing of it in more; a head that has to stand a leak
-            is sharpened at each step, and holds its place for as long as it must.
-        weighting_drift: likewise, the largest share of it that is moved by a row, the same way at
-            all steps of a sequence: a head that has to stand it does not wander off, in as many
-            steps as there may be, for want of a shift that is quite right.
-        state_clip_norm: None, or the largest Euclidean norm that, in training, the gradient of the
-            loss with respect to each of a sequence's states at a step may have. A gradient that
-            explodes on its way back through time ends there, for that sequence and state alone;
-            clipping the sum over a batch leaves little but its direction. In the units of the
-            loss: a loss averaged over sequences and steps has smaller gradients than a sum.
-        seed: of the dropout masks and of the noise.
+        activation: activation of the output.
+        read_to_output: whether r P is added to the output, P learned (figure 1 of the paper).
+        readout_units: width of an LSTM beside the controller whose output q is added to the
+            output of the machine and reaches no head; 0 for none.
+        gate_offset: b in the gate's g = sigmoid(raw - b); the paper has 0.
+        sharpness_offset: b in the sharpness gamma = 1 + softplus(raw + b); the paper has 0.
+        row_codes: amplitude of the waves over the rows that are added to the initial memory, as in
+            `ntm.memory.first_memory` (sinusoidal codes as of Vaswani et al. 2017, arXiv
+            1706.03762); 0 is none.
+        perturbation: an `ntm.Perturbation`, the noise of training; None is none.
+        state_clip_norm: largest Euclidean norm, in training, of the gradient of the loss with
+            respect to each of a sequence's states at each step, times `Schedule.clip_scale`; None
+            is no bound (clipping by norm as of Pascanu et al. 2013, arXiv 1211.5063, for each
+            sequence and step). In the units of the loss per unit of a state.
+        dropout: share of the inputs dropped in training, one mask for a whole sequence (Gal and
+            Ghahramani 2016, arXiv 1512.05287).
+        seed: seed of the dropout masks and of the noise.
 
     Raises:
         ValueError: for sizes that make no machine, or a controller that breaks its contract. When
@@ -160,15 +123,9 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         gate_offset=GATE_OFFSET,
         sharpness_offset=0.0,
         row_codes=0.0,
-        dropout=0.0,
-        state_noise=0.0,
-        state_drift=0.0,
-        memory_noise=0.0,
-        memory_clutter=0.0,
-        read_noise=0.0,
-        weighting_leak=0.0,
-        weighting_drift=0.0,
+        perturbation=None,
         state_clip_norm=None,
+        dropout=0.0,
         seed=None,
         **kwargs,
     ):
@@ -182,20 +139,12 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         )
         checks.shifts_fit(shift_range, n_width)
         (readout_units,) = checks.counts(least=0, readout_units=readout_units)
-        checks.share(
-            dropout=dropout, weighting_leak=weighting_leak, weighting_drift=weighting_drift
-        )
-        checks.at_least_zero(
-            state_noise=state_noise,
-            state_drift=state_drift,
-            memory_noise=memory_noise,
-            memory_clutter=memory_clutter,
-            read_noise=read_noise,
-        )
+        checks.share(dropout=dropout)
         checks.above_zero_or_none(state_clip_norm=state_clip_norm)
         checks.finite(
             gate_offset=gate_offset, sharpness_offset=sharpness_offset, row_codes=row_codes
         )
+        perturbation = stated_by_old_names(kwargs, perturbation)
         super().__init__(**kwargs)
         self.input_spec = keras.InputSpec(ndim=2)
         self.units = units
@@ -210,18 +159,13 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         self.gate_offset = gate_offset
         self.sharpness_offset = sharpness_offset
         self.row_codes = row_codes
+        self.perturbation = Perturbation.of(perturbation)
+        self.schedule = Schedule()
         self.dropout = dropout
         self.recurrent_dropout = 0.0
-        self.state_noise = state_noise
-        self.state_drift = state_drift
-        self.memory_noise = memory_noise
-        self.memory_clutter = memory_clutter
-        self.read_noise = read_noise
-        self.weighting_leak = weighting_leak
-        self.weighting_drift = weighting_drift
         self.state_clip_norm = state_clip_norm
         self.seed = seed
-        if dropout or self.has_noise:
+        if dropout or self.perturbation:
             self.seed_generator = keras.random.SeedGenerator(seed)
         output_dim = units + sum(
             heads.instruction_sizes(m_depth, shift_range, read_heads, write_heads)
@@ -248,21 +192,6 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             self.readout = Controller(
                 keras.Sequential(layers), units, name="readout", dtype=self.dtype_policy
             )
-
-    @property
-    def has_noise(self):
-        """Whether something random is added in training."""
-        return any(
-            (
-                self.state_noise,
-                self.state_drift,
-                self.memory_noise,
-                self.memory_clutter,
-                self.read_noise,
-                self.weighting_leak,
-                self.weighting_drift,
-            )
-        )
 
     @property
     def networks(self):
@@ -315,7 +244,8 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
     def call(self, inputs, states, training=False):
         self.check_states([state.shape for state in states], inputs.shape[0])
         if training and self.state_clip_norm is not None:
-            states = [clip_gradient(state, self.state_clip_norm) for state in states]
+            bound = self.state_clip_norm * self.schedule.clip_scale
+            states = [clip_gradient(state, bound) for state in states]
         new, _ = self.step(inputs, self.unpack(states), training)
         packed = self.pack(new)
         return packed[0], packed
@@ -463,38 +393,16 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         model = None if self._default_controller else self.controller_model
         return {
             **super().get_config(),
-            "units": self.units,
-            "n_width": self.n_width,
-            "m_depth": self.m_depth,
-            "shift_range": self.shift_range,
+            **{name: getattr(self, name) for name in ARGUMENTS},
             "controller_model": serialised(model),
-            "read_heads": self.read_heads,
-            "write_heads": self.write_heads,
             "activation": keras.activations.serialize(self.activation),
-            "read_to_output": self.read_to_output,
-            "readout_units": self.readout_units,
-            "gate_offset": self.gate_offset,
-            "sharpness_offset": self.sharpness_offset,
-            "row_codes": self.row_codes,
-            "dropout": self.dropout,
-            "state_noise": self.state_noise,
-            "state_drift": self.state_drift,
-            "memory_noise": self.memory_noise,
-            "memory_clutter": self.memory_clutter,
-            "read_noise": self.read_noise,
-            "weighting_leak": self.weighting_leak,
-            "weighting_drift": self.weighting_drift,
-            "state_clip_norm": self.state_clip_norm,
-            "seed": self.seed,
+            "perturbation": self.perturbation.as_dict(),
             **self._quantization_config(),
         }
 
     @classmethod
     def from_config(cls, config):
-        config = dict(config)
-        model = config.get("controller_model")
-        config["controller_model"] = keras.saving.deserialize_keras_object(model)
-        quantized = config.pop(QUANTIZED, {})
+        config, quantized = arguments_from(config)
         cell = cls(**config)
         cell.quantize_as(quantized)
         return cell
@@ -530,6 +438,22 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             None if self.readout is None else self.readout.stages[-1],
         ]
         return {layer.name: layer for layer in layers if layer is not None}
+
+
+# Arguments of a machine by name, in order: all that `NTMCell` lists.
+ARGUMENTS = tuple(
+    name
+    for name, parameter in inspect.signature(NTMCell).parameters.items()
+    if parameter.kind is not parameter.VAR_KEYWORD
+)
+
+
+def arguments_from(config):
+    """Arguments from the configuration of a cell or a layer, and its entry `QUANTIZED`."""
+    config = renamed(config)
+    model = config.get("controller_model")
+    config["controller_model"] = keras.saving.deserialize_keras_object(model)
+    return config, config.pop(QUANTIZED, {})
 
 
 def _flat(value):

@@ -1,8 +1,5 @@
 """Gradients that are clipped on their way back through time."""
 
-import contextlib
-import contextvars
-
 from keras import ops
 
 # Partial sums kept side by side, a multiple of what a vector register holds: a plain sum over the
@@ -11,29 +8,9 @@ LANES = 16
 # Added to a squared norm that is divided by.
 TINY = 1e-30
 
-# What all bounds are multiplied by now.
-_factor = contextvars.ContextVar("factor", default=1.0)
-
-
-@contextlib.contextmanager
-def loosened(factor):
-    """Inside of it, all bounds are `factor` times as large.
-
-    Args:
-        factor: a number, or a scalar tensor, so that a program compiled once can let go of bounds.
-            Finite: infinity times a gradient that counts as infinite is nothing.
-    """
-    token = _factor.set(factor)
-    try:
-        yield
-    finally:
-        _factor.reset(token)
-
 
 def clip_gradient(states, clip_norm):
     """The same values; their gradient is shortened to a Euclidean norm of at most `clip_norm`.
-
-    Multiplied by what `loosened` says.
 
     Each sequence for itself: one whose gradient explodes leaves the others as they are, which
     clipping the sum of a batch does not. A squared norm beyond what the type holds counts as
@@ -41,7 +18,7 @@ def clip_gradient(states, clip_norm):
 
     Args:
         states: (B, size).
-        clip_norm: a positive number, in units of the loss per unit of the states.
+        clip_norm: a positive number or scalar tensor, in units of the loss per unit of the states.
 
     Returns:
         (B, size).
@@ -51,7 +28,7 @@ def clip_gradient(states, clip_norm):
     def same(states):
         def gradient(*args, upstream=None):
             upstream = args[0] if upstream is None else upstream
-            scale = clip_norm * _factor.get() * ops.rsqrt(_squared_norm(upstream) + TINY)
+            scale = clip_norm * ops.rsqrt(_squared_norm(upstream) + TINY)
             return upstream * ops.minimum(1.0, scale)
 
         return ops.copy(states), gradient

@@ -5,9 +5,9 @@ import itertools
 
 import keras
 from keras import ops
-from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 
 from ntm import products
+from ntm._keras import DropoutRNNCell, is_activation, layers_inside, takes_training
 
 CONTRACT = (
     "a controller maps controller_input_dim to controller_output_dim (see "
@@ -87,7 +87,7 @@ class Controller(keras.layers.Layer):
         states, new_states = list(states), []
         for index, stage in enumerate(self.stages):
             features = inputs
-            arguments = {"training": training} if stage._call_has_training_arg else {}
+            arguments = {"training": training} if takes_training(stage) else {}
             count = len(_state_sizes(stage))
             taken, states = states[:count], states[count:]
             if index in self._multiply:
@@ -218,7 +218,7 @@ def _stages(part):
         return [part.cell]
     if isinstance(part, keras.Model) and any(
         isinstance(layer, (keras.layers.RNN, keras.layers.Bidirectional))
-        for layer in part._flatten_layers()
+        for layer in layers_inside(part)
     ):
         raise ValueError(
             f"controller_model={part.name!r} is a functional model with recurrent layers in it, "
@@ -253,9 +253,7 @@ def _check_linear(stage, model):
             f"the last activation of controller {model.name!r} is {name!r}, but it must be "
             f"'linear': the NTM applies its own activations to the heads' instructions ({CONTRACT})"
         )
-    if type(last).__module__.startswith("keras.src.layers.activations") and not hasattr(
-        last, "activation"
-    ):
+    if is_activation(last) and not hasattr(last, "activation"):
         raise ValueError(
             f"the last layer of controller {model.name!r} is {type(last).__name__}, but the last "
             f"activation must be 'linear': {CONTRACT}"

@@ -4,9 +4,7 @@ import contextlib
 
 from keras import ops
 
-# Not exported by Keras, but the only type for which `keras.layers.RNN` draws the dropout masks
-# before its loop and forgets them after it.
-from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
+from ntm._keras import DropoutRNNCell, dropout_masks_of, set_dropout_masks
 
 
 class DropoutWithController(DropoutRNNCell):
@@ -30,33 +28,23 @@ class DropoutWithController(DropoutRNNCell):
 
     def dropout_masks(self):
         """All masks in use now, for `use_dropout_masks`."""
-        masks = [_masks_of(self)]
+        masks = [(self, dropout_masks_of(self))]
         for cell in self.controller.cells_with_dropout():
             nested = isinstance(cell, DropoutWithController)
-            masks.extend(cell.dropout_masks() if nested else [_masks_of(cell)])
+            masks.extend(cell.dropout_masks() if nested else [(cell, dropout_masks_of(cell))])
         return masks
 
     @contextlib.contextmanager
     def use_dropout_masks(self, masks):
         """Steps inside of it see these masks: a step computed again must drop the same values."""
         before = self.dropout_masks()
-        _set_dropout_masks(masks)
+        _put_back(masks)
         try:
             yield
         finally:
-            _set_dropout_masks(before)
+            _put_back(before)
 
 
-def _masks_of(cell):
-    # Where `DropoutRNNCell` keeps what it has drawn.
-    return (
-        cell,
-        getattr(cell, "_dropout_mask", None),
-        getattr(cell, "_recurrent_dropout_mask", None),
-    )
-
-
-def _set_dropout_masks(masks):
-    for cell, mask, recurrent_mask in masks:
-        cell._dropout_mask = mask
-        cell._recurrent_dropout_mask = recurrent_mask
+def _put_back(masks):
+    for cell, drawn in masks:
+        set_dropout_masks(cell, drawn)

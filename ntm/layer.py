@@ -1,47 +1,61 @@
 """The Neural Turing Machine as a Keras recurrent layer."""
 
+import contextlib
+import inspect
 import operator
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec
 
 import keras
 from keras import ops
 
 from ntm import checks, loop, noise
-from ntm.cell import GATE_OFFSET, QUANTIZED, NTMCell
+from ntm._keras import check_input
+from ntm.cell import ARGUMENTS, QUANTIZED, NTMCell, arguments_from
+from ntm.renamed import RENAMED
 
-CELL_ARGUMENTS = (
-    "units",
-    "n_width",
-    "m_depth",
-    "shift_range",
-    "controller_model",
-    "read_heads",
-    "write_heads",
-    "activation",
-    "read_to_output",
-    "readout_units",
-    "gate_offset",
-    "sharpness_offset",
-    "row_codes",
-    "dropout",
-    "state_noise",
-    "state_drift",
-    "memory_noise",
-    "memory_clutter",
-    "read_noise",
-    "weighting_leak",
-    "weighting_drift",
-    "state_clip_norm",
-    "seed",
-)
+
+def _signature():
+    """Parameters of the layer: those of the cell, one of its own, and those of `RNN`."""
+    *of_cell, others = inspect.signature(NTMCell.__init__).parameters.values()
+    own = inspect.Parameter(
+        "gradient_checkpointing", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None
+    )
+    return inspect.Signature([*of_cell, own, others.replace(name="rnn_kwargs")])
+
+
+SIGNATURE = _signature()
+P = ParamSpec("P")
+
+
+def _with_signature(
+    of_cell: Callable[P, Any],  # noqa: ARG001 (for type checkers and editors)
+) -> Callable[[Callable[..., None]], Callable[Concatenate[Any, P], None]]:
+    """Gives the layer's constructor the parameters that it has, for `inspect`, `help` and types."""
+
+    def decorate(constructor: Any) -> Any:
+        constructor.__signature__ = SIGNATURE
+        return constructor
+
+    return decorate
+
+
+def _with_arguments_of_cell(layer):
+    """Puts the cell's arguments into a layer's docstring, for `help`."""
+    if layer.__doc__ and NTMCell.__doc__:  # python -OO has none
+        given = NTMCell.__doc__.partition("    Args:\n")[2].partition("\n\n")[0]
+        layer.__doc__ = layer.__doc__.replace("    Args:\n", f"    Args:\n{given}\n", 1)
+    return layer
 
 
 @keras.saving.register_keras_serializable(package="ntm")
+@_with_arguments_of_cell
 class NeuralTuringMachine(keras.layers.RNN):
     """A Neural Turing Machine (Graves, Wayne and Danihelka 2014), used like `keras.layers.LSTM`.
 
     Input (B, T, input_dim), optional mask (B, T); output (B, units), or (B, T, units) with
-    `return_sequences=True`. The equations, the arguments up to `seed` and the departures from the
-    paper are those of `NTMCell`; all other arguments are those of `keras.layers.RNN`.
+    `return_sequences=True`. The equations and the departures from the paper are those of `NTMCell`,
+    and so are the arguments up to `seed`; `rnn_kwargs` are those of `keras.layers.RNN`.
 
     Args:
         gradient_checkpointing: None, or a number of steps K: trades time for memory on long
@@ -64,63 +78,16 @@ class NeuralTuringMachine(keras.layers.RNN):
         shape (`ntm.tensorflow_loop`).
     """
 
-    def __init__(
-        self,
-        units,
-        n_width=128,
-        m_depth=20,
-        shift_range=3,
-        controller_model=None,
-        read_heads=1,
-        write_heads=1,
-        activation="linear",
-        read_to_output=True,
-        readout_units=0,
-        gate_offset=GATE_OFFSET,
-        sharpness_offset=0.0,
-        row_codes=0.0,
-        dropout=0.0,
-        state_noise=0.0,
-        state_drift=0.0,
-        memory_noise=0.0,
-        memory_clutter=0.0,
-        read_noise=0.0,
-        weighting_leak=0.0,
-        weighting_drift=0.0,
-        state_clip_norm=None,
-        seed=None,
-        gradient_checkpointing=None,
-        **rnn_kwargs,
-    ):
+    @_with_signature(NTMCell)
+    def __init__(self, *arguments, **keywords):
+        given = SIGNATURE.bind(self, *arguments, **keywords).arguments
+        del given["self"]
+        rnn_kwargs = given.pop("rnn_kwargs", {})
+        gradient_checkpointing = given.pop("gradient_checkpointing", None)
         if gradient_checkpointing is not None:
             (gradient_checkpointing,) = checks.counts(gradient_checkpointing=gradient_checkpointing)
-        cell = NTMCell(
-            units,
-            n_width=n_width,
-            m_depth=m_depth,
-            shift_range=shift_range,
-            controller_model=controller_model,
-            read_heads=read_heads,
-            write_heads=write_heads,
-            activation=activation,
-            read_to_output=read_to_output,
-            readout_units=readout_units,
-            gate_offset=gate_offset,
-            sharpness_offset=sharpness_offset,
-            row_codes=row_codes,
-            dropout=dropout,
-            state_noise=state_noise,
-            state_drift=state_drift,
-            memory_noise=memory_noise,
-            memory_clutter=memory_clutter,
-            read_noise=read_noise,
-            weighting_leak=weighting_leak,
-            weighting_drift=weighting_drift,
-            state_clip_norm=state_clip_norm,
-            seed=seed,
-            name="ntm_cell",
-            dtype=rnn_kwargs.get("dtype"),
-        )
+        old_names = {name: rnn_kwargs.pop(name) for name in RENAMED if name in rnn_kwargs}
+        cell = NTMCell(**given, **old_names, name="ntm_cell", dtype=rnn_kwargs.get("dtype"))
         super().__init__(cell, **rnn_kwargs)
         # Releases of Keras differ in whether RNN sets it.
         self.supports_masking = True
@@ -157,8 +124,11 @@ class NeuralTuringMachine(keras.layers.RNN):
             "go_backwards": self.go_backwards,
             "zero_output_for_mask": self.zero_output_for_mask,
         }
-        if training and self.cell.has_noise:
-            sequences, initial_state = noise.draw(self.cell, sequences, initial_state)
+        if training and self.cell.perturbation:
+            clutter_scale = self.cell.schedule.clutter_scale
+            sequences, initial_state = noise.draw(
+                self.cell, sequences, initial_state, clutter_scale
+            )
         if keras.backend.backend() != "tensorflow" or self.unroll:
             arguments["unroll"] = self.unroll
             return loop.recurrence(self.cell, sequences, initial_state, mask, **arguments)
@@ -167,6 +137,15 @@ class NeuralTuringMachine(keras.layers.RNN):
         arguments["return_sequences"] = self.return_sequences
         arguments["segment"] = self.gradient_checkpointing
         return tensorflow_loop.recurrence(self.cell, sequences, initial_state, mask, **arguments)
+
+    @contextlib.contextmanager
+    def scheduled(self, schedule):
+        """Calls inside of it train, and find gradients, as an `ntm.Schedule` says."""
+        before, self.cell.schedule = self.cell.schedule, schedule
+        try:
+            yield
+        finally:
+            self.cell.schedule = before
 
     def reset_state(self):
         """Back to the initial memory and weightings (Keras would write zeros)."""
@@ -202,10 +181,10 @@ class NeuralTuringMachine(keras.layers.RNN):
             ValueError: for inputs, a mask or states of other sizes.
         """
         inputs = ops.convert_to_tensor(inputs, dtype=self.compute_dtype)
-        self._assert_input_compatibility(inputs)
+        check_input(self, inputs)
         if not self.built:
             self.build(inputs.shape)
-            self._assert_input_compatibility(inputs)
+            check_input(self, inputs)
         shape = tuple(inputs.shape[:2])
         if shape[0] == 0:
             return {name: values[:0] for name, values in self.trace(_with_one(inputs)).items()}
@@ -264,20 +243,13 @@ class NeuralTuringMachine(keras.layers.RNN):
         del config["cell"]
         return {
             **config,
-            **{
-                name: cell_config[name]
-                for name in (*CELL_ARGUMENTS, QUANTIZED)
-                if name in cell_config
-            },
+            **{name: cell_config[name] for name in (*ARGUMENTS, QUANTIZED) if name in cell_config},
             "gradient_checkpointing": self.gradient_checkpointing,
         }
 
     @classmethod
     def from_config(cls, config):
-        config = dict(config)
-        model = config.get("controller_model")
-        config["controller_model"] = keras.saving.deserialize_keras_object(model)
-        quantized = config.pop(QUANTIZED, {})
+        config, quantized = arguments_from(config)
         layer = cls(**config)
         layer.cell.quantize_as(quantized)
         return layer
@@ -289,6 +261,6 @@ def _with_one(batch):
     return ops.concatenate([batch, ops.zeros((1, *batch.shape[1:]), dtype=batch.dtype)], axis=0)
 
 
-for _name in CELL_ARGUMENTS:
+for _name in ARGUMENTS:
     # The sizes have one home, the cell; the layer answers for them.
     setattr(NeuralTuringMachine, _name, property(operator.attrgetter(f"cell.{_name}")))

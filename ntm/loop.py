@@ -8,7 +8,8 @@ in the initial state, so that a sequence may be cut anywhere.
 
 import keras
 from keras import ops
-from keras.src.backend import AutocastScope
+
+from ntm._keras import without_autocast
 
 
 def recurrence(
@@ -96,7 +97,7 @@ def _unrolled(step, carry, steps):
 
 def full_precision(variables):
     """The variables' values as they are, also where Keras would cast them to half precision."""
-    with AutocastScope(None):
+    with without_autocast():
         return [variable.value for variable in variables]
 
 

@@ -1,29 +1,10 @@
 """What is random in training: drawn before the loop, taken apart at each of its steps."""
 
-import contextlib
-import contextvars
 import itertools
 from typing import Any, NamedTuple
 
 import keras
 from keras import ops
-
-# How much of the clutter there is now.
-_clutter = contextvars.ContextVar("clutter", default=1.0)
-
-
-@contextlib.contextmanager
-def cluttered(share):
-    """Inside of it, `draw` takes `memory_clutter` times `share`.
-
-    Args:
-        share: a number, or a scalar tensor, so that it can grow in a program compiled once.
-    """
-    token = _clutter.set(share)
-    try:
-        yield
-    finally:
-        _clutter.reset(token)
 
 
 def normal(shape, seed, dtype):
@@ -43,52 +24,59 @@ def normal(shape, seed, dtype):
     return tf.random.stateless_normal(shape, seed.next(), dtype=dtype, alg="philox")
 
 
-def draw(cell, sequences, states):
+def draw(cell, sequences, states, clutter_scale=1.0):
     """Inputs and first states of training, with what is random.
 
     Drawn for all steps at once, a third of the cost of one by one, and the same in the backward
     pass, which computes steps again.
 
     Args:
-        cell: the `NTMCell` whose deviations count.
+        cell: the `NTMCell` whose perturbation it is.
         sequences: (B, T, input_dim).
         states: the states before the first step.
+        clutter_scale: multiplies the deviation of the memory's clutter, a number or scalar tensor.
 
     Returns:
         `(sequences, states)`: beside the inputs, what each step adds to the read vectors and to
         the controller's state; the memory with its noise.
     """
     batch, steps = ops.shape(sequences)[:2]
-    seed, dtype = cell.seed_generator, cell.compute_dtype
-    if cell.memory_noise or cell.memory_clutter:
+    noise, seed, dtype = cell.perturbation, cell.seed_generator, cell.compute_dtype
+    if noise.memory_noise or noise.memory_clutter:
         memory = ops.reshape(states[1], (-1, cell.m_depth, cell.n_width))
-        if cell.memory_noise:
-            memory = memory + cell.memory_noise * normal((batch, cell.m_depth, 1), seed, dtype)
-        if cell.memory_clutter:
-            size = (
-                cell.memory_clutter * _clutter.get() * ops.abs(normal((batch, 1, 1), seed, dtype))
-            )
-            memory = memory + size * normal((batch, *memory.shape[1:]), seed, dtype)
+        memory = _on_memory(noise, memory, batch, seed, clutter_scale)
         states = [states[0], ops.reshape(memory, ops.shape(states[1])), *states[2:]]
     reads, leaks, drifts, state = _sizes(cell)
     beside = []
     if reads:
-        beside.append(cell.read_noise * normal((batch, steps, reads), seed, dtype))
+        beside.append(noise.read_noise * normal((batch, steps, reads), seed, dtype))
     for size, least, most in (
-        (leaks, 0.0, cell.weighting_leak),
-        (drifts, -cell.weighting_drift, cell.weighting_drift),
+        (leaks, 0.0, noise.weighting_leak),
+        (drifts, -noise.weighting_drift, noise.weighting_drift),
     ):
         if size:
             shares = keras.random.uniform((batch, 1, size), least, most, dtype, seed)
             beside.append(ops.tile(shares, (1, steps, 1)))
     if state:
-        noise = cell.state_noise * normal((batch, steps, state), seed, dtype)
-        if cell.state_drift:
-            noise = noise + cell.state_drift * normal((batch, 1, state), seed, dtype)
-        beside.append(noise)
+        pushes = noise.state_noise * normal((batch, steps, state), seed, dtype)
+        if noise.state_drift:
+            pushes = pushes + noise.state_drift * normal((batch, 1, state), seed, dtype)
+        beside.append(pushes)
     if beside:
         sequences = ops.concatenate([ops.cast(sequences, dtype), *beside], axis=-1)
     return sequences, states
+
+
+def _on_memory(noise, memory, batch, seed, clutter_scale):
+    """The memory (B, M, N) that a sequence begins with, with its noise."""
+    columns, dtype = memory.shape[1], memory.dtype
+    if noise.memory_noise:
+        memory = memory + noise.memory_noise * normal((batch, columns, 1), seed, dtype)
+    if noise.memory_clutter:
+        one = ops.abs(normal((batch, 1, 1), seed, dtype))
+        size = noise.memory_clutter * clutter_scale * one
+        memory = memory + size * normal((batch, *memory.shape[1:]), seed, dtype)
+    return memory
 
 
 def with_width(inputs, width):
@@ -143,10 +131,10 @@ def disturbed(weights, drawn):
 
 def _sizes(cell):
     """Numbers drawn for each step of a sequence, in the order of `Drawn`."""
-    heads = cell.read_heads + cell.write_heads
+    heads, noise = cell.read_heads + cell.write_heads, cell.perturbation
     return (
-        cell.read_heads * cell.m_depth if cell.read_noise else 0,
-        heads if cell.weighting_leak else 0,
-        heads if cell.weighting_drift else 0,
-        sum(cell.controller.noise_sizes) if cell.state_noise or cell.state_drift else 0,
+        cell.read_heads * cell.m_depth if noise.read_noise else 0,
+        heads if noise.weighting_leak else 0,
+        heads if noise.weighting_drift else 0,
+        sum(cell.controller.noise_sizes) if noise.state_noise or noise.state_drift else 0,
     )

@@ -14,6 +14,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
+from ntm import Perturbation
 from runner import footprint, saved
 from runner.errors import ConfigError
 from runner.explain import unknown_key
@@ -72,11 +73,6 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
     ),
     (
         (
-            "ntm.state_noise",
-            "ntm.state_drift",
-            "ntm.memory_noise",
-            "ntm.memory_clutter",
-            "ntm.read_noise",
             "ntm.readout_units",
             "trainer.restarts",
         ),
@@ -95,8 +91,6 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
             "optimizer.rho",
             "optimizer.momentum",
             "trainer.average",
-            "ntm.weighting_leak",
-            "ntm.weighting_drift",
         ),
         lambda value: 0 <= value < 1,
         "at least 0 and less than 1",
@@ -222,6 +216,10 @@ def _check_numbers(config: DictConfig) -> None:
             if value is not None and not allowed(value):
                 raise ConfigError(f"{key}={value} must be {description}.")
     _check_largest(config)
+    try:
+        Perturbation(**config.ntm.perturbation)
+    except ValueError as error:
+        raise ConfigError(f"ntm.perturbation.{error}.") from None
     trainer = config.trainer
     for key in ("restart_at", "restart_above") if trainer.restarts else ():
         if trainer[key] is None:

@@ -22,7 +22,7 @@ from hydra.errors import (
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from runner import machine
+from runner import machine, names
 from runner.errors import ConfigError, RunError
 from runner.schema import GROUPS
 from tasks.base import suggestion
@@ -63,6 +63,8 @@ def explain(error: BaseException) -> str | None:
 
 def unknown_key(given: str, root: DictConfig) -> str:
     """Return the message for a key that the configuration `root` does not have."""
+    if given in names.RENAMED:
+        return f"{names.note(given)}: state it by that name."
     parent, _, name = given.rpartition(".")
     owners = [option for option, node in GROUPS.get(parent, {}).items() if _has(node, name)]
     if owners:

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runner import checkpoint as checkpoints
-from runner import footprint, records
+from runner import footprint, names, records
 from runner.checkpoint import CHECKPOINTS
 from runner.errors import ConfigError
 from runner.explain import CONF
@@ -235,11 +235,13 @@ def load(folder: Path, config: DictConfig) -> DictConfig:
 def typed(made: Mapping[str, Any], config: DictConfig, path: Path) -> DictConfig:
     """A saved configuration with the types of the schema; `path` is where it was found.
 
-    A key that it is too old to have gets its default without a recipe, or in a group that of
-    `config`: the run was not made with what its recipe asks for today.
+    A key that has another name today stands under that one (`runner.names`). A key that it is too
+    old to have gets its default without a recipe, or in a group that of `config`: the run was not
+    made with what its recipe asks for today.
     """
     result = OmegaConf.structured(Config)
     try:
+        made = names.today(made)
         for group, options in GROUPS.items():
             name = made[group]["name"]
             result[group] = OmegaConf.structured(options[name])

@@ -15,6 +15,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig
 
+from ntm import Perturbation
 from runner.errors import ConfigError
 from tasks import TASKS, Task
 
@@ -33,13 +34,7 @@ class Ntm:
     gate_offset: float
     sharpness_offset: float
     row_codes: float
-    state_noise: float
-    state_drift: float
-    memory_noise: float
-    memory_clutter: float
-    read_noise: float
-    weighting_leak: float
-    weighting_drift: float
+    perturbation: Perturbation
     state_clip_norm: float | None
     gradient_checkpointing: int | None
 

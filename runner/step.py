@@ -12,14 +12,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
-from ntm.clipping import loosened
-from ntm.noise import cluttered
+from ntm import NeuralTuringMachine, Schedule
 from runner.build import description, logits_model, optimizer_from
 from runner.sharding import sums_over_shards, usable_shards
 
@@ -36,17 +35,6 @@ AHEAD = 2
 
 # What earlier runs of this process have compiled, by a description of it.
 _steps: dict[str, TrainingStep] = {}
-
-
-class Growth(NamedTuple):
-    """What grows while training goes on, scalars on the device.
-
-    bounds: of the gradients of states, as multiples of `state_clip_norm`. clutter: the share of
-    `memory_clutter` that there is.
-    """
-
-    bounds: tf.Tensor
-    clutter: tf.Tensor
 
 
 class StepResult(NamedTuple):
@@ -110,8 +98,9 @@ class TrainingStep:
         state_clip_growth: by how much `state_clip_norm` of the model's layers has grown, step by
             step by the same factor, after `steps` updates. A tight bound keeps a machine that has
             learned nothing yet from losing itself, and one that has from learning more.
-        steps: of the whole training, over which `memory_clutter` grows from nothing to all of it: a
-            machine is not kept from learning the task, and learns to tell rows apart afterwards.
+        steps: of the whole training, over which `Perturbation.memory_clutter` grows from nothing to
+            all of it: a machine is not kept from learning the task, and learns to tell rows apart
+            afterwards.
         seed: of that noise.
     """
 
@@ -131,6 +120,8 @@ class TrainingStep:
         seed: int = 0,
     ) -> None:
         self.model = logits_model(model)
+        layers = self.model.layers
+        self.machines = [layer for layer in layers if isinstance(layer, NeuralTuringMachine)]
         self.optimizer = optimizer
         self.clip_norm = clip_norm
         self.clip_factor = clip_factor
@@ -252,9 +243,9 @@ class TrainingStep:
         constants = [tf.identity(v.value) for v in self.model.non_trainable_variables]
         updates = self.optimizer.iterations.value
         at = self.noisy(self.weights.value, updates)
-        growth = self.growth(updates)
+        schedule = self.schedule(updates)
         sums, (gradient,), constants = sums_over_shards(
-            lambda *shard: self.gradients(at, constants, growth, *shard),
+            lambda *shard: self.gradients(at, constants, schedule, *shard),
             (inputs, targets, weights, mask),
             self.shards,
         )
@@ -265,10 +256,10 @@ class TrainingStep:
         sequences = tf.cast(tf.shape(inputs)[0], tf.float32)
         return StepResult(loss / sequences / tf.math.log(2.0), errors / sequences, norm, skipped)
 
-    def growth(self, updates: Any) -> Growth:
-        """What has grown after so many updates, and how far."""
+    def schedule(self, updates: Any) -> Schedule:
+        """How far the training is after so many updates, scalars on the device."""
         updates = tf.cast(updates, tf.float32)
-        return Growth(tf.exp(self.loosening * updates), tf.minimum(updates / self.steps, 1.0))
+        return Schedule(tf.exp(self.loosening * updates), tf.minimum(updates / self.steps, 1.0))
 
     def noisy(self, weights: Any, updates: Any) -> Any:
         """The weights at which the gradient is taken after so many updates, for all shards."""
@@ -285,7 +276,7 @@ class TrainingStep:
         self,
         at: Any,
         constants: Any,
-        growth: Growth,
+        schedule: Schedule,
         inputs: Any,
         targets: Any,
         weights: Any,
@@ -296,7 +287,9 @@ class TrainingStep:
         at: the vector of weights at which the gradient of the loss is taken.
         """
         trainable = self.separate(at)
-        with loosened(growth.bounds), cluttered(growth.clutter):
+        with ExitStack() as stack:
+            for layer in self.machines:
+                stack.enter_context(layer.scheduled(schedule))
             with tf.GradientTape() as tape:
                 tape.watch(trainable)
                 logits, constants = self.model.stateless_call(

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from runner import records
+from runner import names, records
 from runner.errors import ConfigError
 from runner.files import write_text
 from runner.table import cell, table
@@ -114,14 +114,15 @@ def _as_far_as_readable(folder: Path, number: int) -> Run:
 
 def read_run(folder: Path, number: int) -> Run:
     """Read what one run left, as far as it got. Raises ConfigError as `read` does."""
-    stated, status = records.overrides(folder), records.status(folder)
+    stated = map(names.override_today, records.overrides(folder))
+    status = records.status(folder)
     return Run(
         number,
         dict(override.lstrip("+").split("=", 1) for override in stated if "=" in override),
         str(status.get("status", "not started")),
         str(status.get("error") or ""),
         _flat(records.metrics(folder)),
-        records.raw_config(folder),
+        names.today(records.raw_config(folder)),
     )
 
 

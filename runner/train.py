@@ -384,7 +384,7 @@ class Training:
         updates = number - self.progress.began - 1
         weights = step.noisy(step.weights.value, updates)
         constants = [v.value for v in step.model.non_trainable_variables]
-        _, (gradient,), _ = step.gradients(weights, constants, step.growth(updates), *batch[:4])
+        _, (gradient,), _ = step.gradients(weights, constants, step.schedule(updates), *batch[:4])
         parts = step.separate(gradient)
         for variable, part in zip(step.model.trainable_variables, parts, strict=True):
             if not np.isfinite(part.numpy()).all():

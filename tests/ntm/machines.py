@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 import controllers
-from ntm import NeuralTuringMachine, controller_input_output_shape
+from ntm import NeuralTuringMachine, Perturbation, controller_input_output_shape
 from tests import reference
 from tests.ntm.backend import numpy
 
@@ -121,7 +121,8 @@ def random_machine(kind: str, **options: Any) -> NeuralTuringMachine:
         ]
         arguments: dict[str, Any] = {"dropout": 0.3, "seed": 3}
         noises = {"state_noise": 0.2, "state_drift": 0.1, "memory_noise": 0.3, "read_noise": 0.1}
-        arguments |= noises | {"weighting_leak": 0.4, "weighting_drift": 0.3, "memory_clutter": 0.2}
+        noises |= {"weighting_leak": 0.4, "weighting_drift": 0.3, "memory_clutter": 0.2}
+        arguments["perturbation"] = Perturbation(**noises)
     else:
         parts, arguments = (
             [keras.layers.Dense(6, use_bias=False), keras.layers.BatchNormalization()],

@@ -44,7 +44,7 @@ CASES: dict[str, tuple[dict[str, Any], Any, int, int]] = {
     "recurrent controller": ({"controller_model": lstm_controller}, (3, UNITS), 6, 1),
     # Beside the default's three, three of the readout's LSTM and the kernel of what it adds.
     "random, with a readout": (
-        {"dropout": 0.2, "memory_noise": 0.1, "readout_units": 2, "seed": 1},
+        {"dropout": 0.2, "perturbation": {"memory_noise": 0.1}, "readout_units": 2, "seed": 1},
         (3, UNITS),
         7,
         2,

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from ntm import NeuralTuringMachine, NTMCell, controller_input_output_shape
+from ntm import NeuralTuringMachine, NTMCell, Perturbation, controller_input_output_shape
 from tests.ntm.backend import assert_same, layer_gradients, numpy
 from tests.ntm.machines import (
     BATCH,
@@ -35,7 +35,7 @@ def wide(width: int) -> np.ndarray:
 
 
 def noisy(**arguments: Any) -> NeuralTuringMachine:
-    return machine(read_noise=0.1, **arguments)
+    return machine(perturbation=Perturbation(read_noise=0.1, memory_noise=0.1), **arguments)
 
 
 class Subclassed(keras.Model):
@@ -74,7 +74,7 @@ CALLS: dict[str, Any] = {
 def test_another_width_than_the_layers_own_is_refused_with_both(call: str) -> None:
     for layer in (machine(), noisy()):
         for width in WIDTHS:
-            if call == "a step" and layer.cell.has_noise and width == WIDTHS[-1]:
+            if call == "a step" and layer.perturbation and width == WIDTHS[-1]:
                 continue  # What the layer's own loop gives it.
             with pytest.raises(ValueError, match=rf"(?s)\b{INPUTS}\b.*\b{width}\b"):
                 CALLS[call](layer, wide(width))
@@ -182,7 +182,7 @@ def test_other_numbers_of_numpy_are_no_sizes(value: Any) -> None:
 def test_an_empty_batch_has_empty_outputs_and_no_gradient(masked: bool, unroll: bool) -> None:
     for layer in (
         machine("lstm", return_sequences=True, unroll=unroll),
-        noisy(return_sequences=True, go_backwards=True, memory_noise=0.1, unroll=unroll),
+        noisy(return_sequences=True, go_backwards=True, unroll=unroll),
         built(None, return_sequences=True, state_clip_norm=1.0, dropout=0.2, unroll=unroll),
     ):
         mask = {"mask": np.ones((0, STEPS), bool)} if masked else {}

@@ -8,10 +8,11 @@ import pytest
 import tensorflow as tf
 from omegaconf import DictConfig
 
+from ntm import Schedule
 from runner import build, data
 from runner.prediction import Prediction
 from runner.schema import task_from
-from runner.step import Growth, TrainingStep
+from runner.step import TrainingStep
 from tasks import Batch, Task
 
 from .conftest import Compose
@@ -22,11 +23,11 @@ TINY = (
     "ntm.m_depth=4",
     "controller=double_dense",
     "controller.units=6",
-    "ntm.memory_noise=0",  # which shards draw each for themselves
-    "ntm.memory_clutter=0",
-    "ntm.read_noise=0",
-    "ntm.weighting_leak=0",
-    "ntm.weighting_drift=0",
+    "ntm.perturbation.memory_noise=0",  # which shards draw each for themselves
+    "ntm.perturbation.memory_clutter=0",
+    "ntm.perturbation.read_noise=0",
+    "ntm.perturbation.weighting_leak=0",
+    "ntm.perturbation.weighting_drift=0",
 )
 BATCH = 4
 # What a compiled program would say if it left the device before its end.
@@ -172,24 +173,29 @@ def test_the_clutter_of_memory_grows_to_all_of_it(
     composed: Compose, task: Task, batches: list[Batch]
 ) -> None:
     """From nothing to all, in equal parts over the steps, in one compilation."""
-    step = made(composed(*TINY, "ntm.memory_clutter=4"), task, steps=2)
-    whole = Growth(tf.constant(1.0), tf.constant(1.0))
+    step = made(composed(*TINY, "ntm.perturbation.memory_clutter=4"), task, steps=2)
+    whole = Schedule(tf.constant(1.0), tf.constant(1.0))
     found = []
     for updates, size in enumerate((1e-9, 2.0)):
-        fixed = made(composed(*TINY, f"ntm.memory_clutter={size}"), task)
+        fixed = made(composed(*TINY, f"ntm.perturbation.memory_clutter={size}"), task)
         gradients = [
             each.gradients(
                 step.weights.value,
                 [v.value for v in fixed.model.non_trainable_variables],
-                growth,
+                schedule,
                 *batches[0][:4],
             )[1][0].numpy()
-            for each, growth in ((step, step.growth(updates)), (fixed, whole))
+            for each, schedule in ((step, step.schedule(updates)), (fixed, whole))
         ]
         np.testing.assert_allclose(*gradients, rtol=1e-4, atol=1e-6)
         found.append(gradients[0])
     assert np.linalg.norm(found[1] - found[0]) > 0.01 * np.linalg.norm(found[0])
-    assert [float(step.growth(updates).clutter) for updates in (0, 1, 2, 5)] == [0, 0.5, 1, 1]
+    assert [float(step.schedule(updates).clutter_scale) for updates in (0, 1, 2, 5)] == [
+        0,
+        0.5,
+        1,
+        1,
+    ]
     assert step.gradients.experimental_get_tracing_count() == 1
 
 
@@ -217,7 +223,7 @@ def test_the_gradient_is_taken_at_noisy_weights(
     assert noise.std() == pytest.approx(0.1, rel=0.2)
     assert abs(noise.mean()) < 0.03
     constants = [v.value for v in step.model.non_trainable_variables]
-    (_, _, bits), (gradient,), _ = step.gradients(at, constants, step.growth(0), *batches[0][:4])
+    (_, _, bits), (gradient,), _ = step.gradients(at, constants, step.schedule(0), *batches[0][:4])
     expected = before - gradient.numpy() / float(bits)
     step(*batches[0][:4])
     np.testing.assert_allclose(weights(step), expected, rtol=1e-4, atol=1e-6)
@@ -329,7 +335,7 @@ def test_a_step_never_leaves_the_device(
     arrays = [tf.constant(array) for array in batches[0][:4]]
     loops = {"gradients": 3, "update": 0}
     arguments = {
-        "gradients": (at, constants, step.growth(0), *arrays),
+        "gradients": (at, constants, step.schedule(0), *arrays),
         "update": (at, tf.constant(1.0)),
     }
     for name, count in loops.items():

@@ -1,0 +1,40 @@
+"""Keys of the configuration by the names that older runs and commands have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from ntm.renamed import renamed
+
+# The key of today for each that has another name in older files, one a line.
+RENAMED = {
+    "ntm.state_noise": "ntm.perturbation.state_noise",
+    "ntm.state_drift": "ntm.perturbation.state_drift",
+    "ntm.memory_noise": "ntm.perturbation.memory_noise",
+    "ntm.memory_clutter": "ntm.perturbation.memory_clutter",
+    "ntm.read_noise": "ntm.perturbation.read_noise",
+    "ntm.weighting_leak": "ntm.perturbation.weighting_leak",
+    "ntm.weighting_drift": "ntm.perturbation.weighting_drift",
+}
+
+
+def today(made: Any) -> Any:
+    """A saved configuration, nested dicts or OmegaConf's, with the keys of today."""
+    if isinstance(made, DictConfig):
+        made = OmegaConf.to_container(made)
+    return renamed(made, RENAMED) if isinstance(made, dict) else made
+
+
+def note(key: str) -> str:
+    """The sentence that tells a person of a key's new name."""
+    return f"{key} is called {RENAMED[key]} now"
+
+
+def override_today(override: str) -> str:
+    """An argument such as `ntm.state_noise=0.2` with the key of today."""
+    stated, equals, value = override.partition("=")
+    key = stated.lstrip("+~")
+    prefix = stated.removesuffix(key)
+    return f"{prefix}{RENAMED.get(key, key)}{equals}{value}"
