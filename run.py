@@ -8,7 +8,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from runner import checks, command_line, compiled, ownership, quiet, schema, sweep
+from runner import checks, command_line, compiled, ownership, quiet, recipe, schema, sweep
 from runner.errors import friendly
 
 schema.register()
@@ -26,6 +26,9 @@ def main(config: DictConfig) -> float:
             from runner import outcome
 
             return outcome.of_complete(config, directory)
+        if config.mode == "train" and config.resume is None:
+            choices = hydra_config.runtime.choices
+            log.info(recipe.in_words(config, hydra_config.overrides.task, choices))
         for warning in warnings:
             log.warning(warning)
         compiled.keep(config.compilation_cache)

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
 from ntm import Perturbation
-from runner import footprint, saved
+from runner import footprint, recipe, saved
 from runner.errors import ConfigError
 from runner.explain import unknown_key
 from runner.schema import GROUPS, cases_from, task_from
@@ -112,7 +112,7 @@ def settle(
     """
     if isinstance(overrides, ListConfig):  # Reading it would resolve the references in its texts.
         overrides = cast("list[str]", OmegaConf.to_container(overrides))
-    _check_recipe(overrides)
+    recipe.check(config, overrides)
     _check_shape(config)
     _check_choices(config)
     config = saved.with_saved(config, overrides)
@@ -171,16 +171,6 @@ def _check_lists(node: Any, prefix: str = "") -> None:
             _check_lists(value, f"{prefix}{key}.")
         elif isinstance(value, list) and any(isinstance(item, list | dict) for item in value):
             raise ConfigError(f"{prefix}{key}={value} must be a plain list, such as [a,b].")
-
-
-def _check_recipe(overrides: Sequence[str]) -> None:
-    """Refuse to choose what follows from other choices; Hydra passes over a misspelt one."""
-    for given in overrides:
-        if given.lstrip("+~").partition("=")[0] == "recipe":
-            raise ConfigError(
-                f"{given}: the recipe cannot be chosen, it follows from task=... and "
-                "controller=...; set its values by their keys, such as trainer.steps=..."
-            )
 
 
 def _check_interpolations(config: DictConfig) -> None:

@@ -99,7 +99,7 @@ def _missing_option(error: MissingConfigException) -> str:
         return _one_line(str(error).partition("Config search path:")[0])
     depth = 2 if path.startswith("hydra/") else 1
     group, given = "/".join(path.split("/")[:depth]), "/".join(path.split("/")[depth:])
-    options = sorted({*error.options, *_options(group)})
+    options = sorted({*error.options, *options_of(group)})
     text = f"{_place(str(error))}{group}={given} does not exist{suggestion(given, options)}. "
     text += f"The options of {group} are {', '.join(options)}"
     if path in EXTRAS:
@@ -188,7 +188,7 @@ def _groups() -> list[str]:
     return [*(path.name for path in CONF.iterdir() if path.is_dir()), "hydra/launcher"]
 
 
-def _options(group: str) -> list[str]:
+def options_of(group: str) -> list[str]:
     """The options of a group that are files of conf/, such as `paper/copy_lstm`."""
     folder = CONF / group
     files = folder.rglob("[!_]*.yaml")

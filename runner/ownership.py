@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 LOCK = ".lock"
 ENDED = ("solved", "finished")
 # Values that say where and how a run is computed and shown, not what it is.
-HOW = ("device", "compilation_cache", "resume", "trainer.verbose")
+HOW = ("device", "compilation_cache", "resume", "trainer.verbose", "recipe")
 NAMES = {"train": "a training", "evaluate": "an evaluation"}
 CHOICE = ".name"  # the key of the option that was chosen of a group
 MOST_KEYS = 6  # that a refusal lists

@@ -153,6 +153,7 @@ class RmsProp(Optimizer):
 class Config:
     """The whole configuration of a run, as `python run.py --cfg job` prints it."""
 
+    recipe: str | None
     seed: int
     mode: str
     device: str

@@ -3,12 +3,14 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from runner import checks, command_line
+from runner import checks, command_line, recipe
 from runner.errors import ConfigError
 from runner.schema import GROUPS, task_from
 from tasks import TASKS
@@ -19,6 +21,8 @@ EXPERIMENTS = sorted(
     path.relative_to(ROOT / "conf/experiment").with_suffix("").as_posix()
     for path in (ROOT / "conf/experiment").rglob("[!_]*.yaml")
 )
+
+RECIPES = sorted((ROOT / "conf/recipe").rglob("*.yaml"))
 
 # Heads, size and learning rate of the NTMs, layers and rate of the LSTM alone: the paper, tables
 # 1 to 3.
@@ -72,8 +76,55 @@ def test_every_experiment_composes_and_passes_the_checks(name: str, composed: Co
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_the_experiment_of_a_task_is_its_recipe(task: str, composed: Compose) -> None:
-    assert composed(f"experiment={task}") == composed(f"task={task}")
+@pytest.mark.parametrize("controller", ["dense", "double_dense", "wide_dense", "lstm"])
+def test_every_task_has_a_recipe_for_every_controller(
+    task: str, controller: str, composed: Compose
+) -> None:
+    """Its own or that of another controller, which the recipe in force then names."""
+    config = composed(f"task={task}", f"controller={controller}")
+    assert config.recipe is not None
+    assert (ROOT / "conf/recipe" / f"{config.recipe}.yaml").exists()
+    assert config.recipe.partition("/")[0] == task
+
+
+def test_no_recipe_is_the_plain_machine(composed: Compose) -> None:
+    """The values of config.yaml itself, and nothing else that trains."""
+    neutral: Any = OmegaConf.to_container(OmegaConf.load(ROOT / "conf/config.yaml"))
+    for task in TASKS:
+        config = composed(f"task={task}", "recipe=none")
+        assert config.ntm == neutral["ntm"]
+        assert config.trainer == neutral["trainer"] | {"steps": config.trainer.steps}
+        rates = {k: v for k, v in config.task.items() if k in ("blanks", "lookalikes", "uncounted")}
+        assert set(rates.values()) <= {0.0}
+        checks.settle(config, ["recipe=none"])
+    assert not neutral["ntm"]["gate_offset"]
+    assert set(neutral["ntm"]["perturbation"].values()) == {0.0}
+    bounds = ("clip_norm", "clip_factor", "average", "weight_noise", "curriculum")
+    assert {neutral["trainer"][key] for key in bounds} == {None}
+
+
+def test_a_recipe_that_does_not_exist_is_refused(composed: Compose) -> None:
+    given = "recipe=copy/lstmm"
+    with pytest.raises(ConfigError, match=r"copy/lstmm does not exist \(did you mean 'copy/lstm'"):
+        checks.settle(composed(given), [given])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ([], "recipe copy/lstm"),
+        (["ntm.n_width=9", "seed=3"], "recipe copy/lstm, with ntm.n_width=9"),
+        (["recipe=none"], "no recipe: the plain machine"),
+        (
+            ["task=ngrams", "controller=wide_dense"],
+            "recipe ngrams/lstm (there is none for ngrams/wide_dense)",
+        ),
+    ],
+)
+def test_the_recipe_in_force_is_told(overrides: list[str], words: str, composed: Compose) -> None:
+    chosen = dict(override.split("=") for override in overrides)
+    choices = {"task": "copy", "controller": "lstm"} | chosen
+    assert recipe.in_words(composed(*overrides), overrides, choices) == words
 
 
 @pytest.mark.parametrize("task", PAPER)
@@ -133,17 +184,22 @@ def test_the_command_line_wins_over_an_experiment_and_that_over_a_recipe(
     assert stated.optimizer.learning_rate == 7
 
 
-def test_a_recipe_sets_no_value_of_the_controller_it_chooses() -> None:
+@pytest.mark.parametrize("file", RECIPES, ids=lambda path: f"{path.parent.stem}/{path.stem}")
+def test_a_recipe_says_nothing_of_what_is_chosen(file: Path) -> None:
     """Else `task=x controller=y` could fail on a value that y does not have."""
+    found = OmegaConf.load(file)
+    assert isinstance(found, DictConfig)
+    assert set(found) <= {"defaults", "recipe", "task", "ntm", "optimizer", "trainer"}
+
+
+def test_a_task_describes_its_sequences_alone() -> None:
     for name in TASKS:
-        recipe = OmegaConf.load(ROOT / "conf/task" / f"{name}.yaml")
-        assert isinstance(recipe, DictConfig)
-        assert not {"controller", "model"} & {str(key) for key in recipe}
+        found = OmegaConf.load(ROOT / "conf/task" / f"{name}.yaml")
+        assert isinstance(found, DictConfig)
+        assert set(found) == {"defaults", "task"}
 
 
-def test_a_controllers_own_recipe_goes_over_the_tasks_and_under_all_else(
-    composed: Compose,
-) -> None:
+def test_a_recipe_goes_under_an_experiment_and_the_command_line(composed: Compose) -> None:
     feed_forward = "controller=double_dense"
 
     def read_noise(*stated: str) -> float:
@@ -153,14 +209,6 @@ def test_a_controllers_own_recipe_goes_over_the_tasks_and_under_all_else(
     assert read_noise("experiment=paper/copy_dense") == 0
     assert read_noise("task=ngrams", feed_forward) == 0
     assert read_noise(feed_forward, "ntm.perturbation.read_noise=7") == 7
-    for file in (ROOT / "conf/recipe").iterdir():
-        config = composed(*_chosen_by(file.stem))
-        assert f"{config.task.name}_{config.controller.name}" == file.stem
-
-
-def _chosen_by(recipe: str) -> list[str]:
-    [task] = (name for name in TASKS if recipe.startswith(f"{name}_"))
-    return [f"task={task}", f"controller={recipe.removeprefix(f'{task}_')}"]
 
 
 @pytest.mark.parametrize(
@@ -255,14 +303,6 @@ def test_the_references_of_a_command_line_are_not_looked_up(composed: Compose) -
     stated = OmegaConf.create(["hydra.job.name=${oc.env:NOPE_X}"])
     assert isinstance(stated, ListConfig)
     checks.settle(composed(), stated)
-
-
-@pytest.mark.parametrize("override", ["recipe=copy_dense", "recipe=a,b", "~recipe"])
-def test_a_recipe_that_follows_from_others_cannot_be_chosen(
-    override: str, composed: Compose
-) -> None:
-    with pytest.raises(ConfigError, match=re.escape(f"{override}: the recipe cannot be chosen")):
-        checks.settle(composed(), [override])
 
 
 @pytest.mark.parametrize("units", [[], [100, 0]])
