@@ -7,23 +7,18 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from ntm import addressing, checks, heads, noise
+from ntm import checks, heads, noise
+from ntm.addressing import address_columns
 from ntm.clipping import clip_gradient
 from ntm.controller import Controller, serialised
 from ntm.dropout import DropoutWithController
-from ntm.memory import INITIAL_MEMORY, first_memory, read, write
+from ntm.memory import INITIAL_MEMORY, first_memory, read_columns, write_columns
 from ntm.perturbation import Perturbation
 from ntm.renamed import renamed, stated_by_old_names
 from ntm.schedule import Schedule
 
-# Rows that only the tails of weightings have touched are short. With a smaller bound, the cosine
-# takes their directions as seriously as those of written rows, and gradients through them explode:
-# solved machines were lost again (docs/copy.md).
-SHORTEST_ROW = 0.5
 # In a configuration, of those layers that are quantized and stand nowhere else in it.
 QUANTIZED = "quantized"
-# Of the gate, if no other is given.
-GATE_OFFSET = 2.0
 
 
 class NTMState(NamedTuple):
@@ -35,7 +30,7 @@ class NTMState(NamedTuple):
 
     Attributes:
         output: (B, units), the output of the last step (Keras repeats it on masked steps).
-        memory: (B, N, M).
+        memory: (B, M, N), as it lies inside of the machine (`ntm.rows`).
         weights: (B, R + W, N), the weightings of all heads, the read heads first.
         reads: (B, R, M), the vectors read in the last step.
         controller: list of the controller's own states.
@@ -120,7 +115,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         activation="linear",
         read_to_output=True,
         readout_units=0,
-        gate_offset=GATE_OFFSET,
+        gate_offset=2.0,
         sharpness_offset=0.0,
         row_codes=0.0,
         perturbation=None,
@@ -264,7 +259,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         """
         inputs, drawn = noise.separate(self, ops.cast(inputs, self.compute_dtype))
         output, instructions, *states = self._instruct(inputs, drawn, state, training)
-        weights = addressing.address(
+        weights = address_columns(
             state.memory,
             noise.disturbed(state.weights, drawn),
             instructions.key,
@@ -272,10 +267,9 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             instructions.gate,
             instructions.shift_weights,
             instructions.sharpness,
-            SHORTEST_ROW,
         )
-        reads = read(state.memory, weights[:, : self.read_heads])
-        memory = write(
+        reads = read_columns(state.memory, weights[:, : self.read_heads])
+        memory = write_columns(
             state.memory, weights[:, self.read_heads :], instructions.erase, instructions.add
         )
         if self.projection is not None:
@@ -375,7 +369,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         count = len(self.controller.state_size)
         return NTMState(
             output,
-            ops.swapaxes(ops.reshape(memory, (-1, self.m_depth, self.n_width)), 1, 2),
+            ops.reshape(memory, (-1, self.m_depth, self.n_width)),
             ops.reshape(weights, (-1, self.read_heads + self.write_heads, self.n_width)),
             ops.reshape(reads, (-1, self.read_heads, self.m_depth)),
             states[:count],
@@ -384,8 +378,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
 
     def pack(self, state):
         """An `NTMState` as the list of states that a recurrent layer carries."""
-        columns = ops.swapaxes(state.memory, 1, 2)
-        flat = [state.output, _flat(columns), _flat(state.weights), _flat(state.reads)]
+        flat = [state.output, _flat(state.memory), _flat(state.weights), _flat(state.reads)]
         states = (*flat, *state.controller, *state.readout)
         return [ops.cast(value, self.compute_dtype) for value in states]
 

@@ -13,6 +13,7 @@ from ntm import checks, loop, noise
 from ntm._keras import check_input
 from ntm.cell import ARGUMENTS, QUANTIZED, NTMCell, arguments_from
 from ntm.renamed import RENAMED
+from ntm.rows import turned
 
 
 def _signature():
@@ -231,7 +232,7 @@ class NeuralTuringMachine(keras.layers.RNN):
         }
         return states, {
             "outputs": output,
-            "memory": state.memory,
+            "memory": turned(state.memory),
             "weights": state.weights,
             "reads": state.reads,
             **told,

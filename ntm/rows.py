@@ -1,7 +1,12 @@
-"""Sums over the memory rows, and their transpose, in the form that compilers make fast.
+"""How memory lies, and sums over its rows in the form that compilers make fast.
 
-Memory rows lie side by side (the last axis), so that a processor's vector unit works on several
-rows at once. A plain sum over that axis would go through them one by one.
+Everywhere inside of this package a memory is (B, M, N): its columns below each other, its rows side
+by side in the last axis, so that a processor's vector unit works on several rows at once. In a
+recurrent layer's list of states it is the same, flattened. The public functions of `ntm.addressing`
+and `ntm.memory`, and `NeuralTuringMachine.trace`, have it as the paper does, (B, N, M); `turned`
+leads from the one to the other and back.
+
+A plain sum over the rows would go through them one by one.
 """
 
 from keras import ops
@@ -10,6 +15,11 @@ from keras import ops
 LANES = 16
 # XLA splits a longer reduction into passes over intermediate results.
 LONGEST_REDUCTION = 32
+
+
+def turned(memory):
+    """Memory (B, N, M) as (B, M, N), or the other way round."""
+    return ops.swapaxes(memory, 1, 2)
 
 
 def total(values):

@@ -54,6 +54,7 @@ def test_one_file_knows_what_is_private_in_keras() -> None:
 ORDERS = {
     "the layer first": "import ntm, keras",
     "Keras first": "import keras, ntm",
+    "a part of the layer": "import ntm.addressing, keras",
     "a look for Keras between": (
         "import ntm, importlib.util; assert importlib.util.find_spec('keras'); import keras"
     ),
