@@ -6,7 +6,7 @@ H the heads, S the allowed shifts. All heads are addressed in one batch.
 
 from keras import ops
 
-from ntm.rows import spread, total, turned
+from ntm.rows import broadcast_rows, sum_rows, turned
 
 # A shorter vector counts as this long in the cosine of equation 6, which bounds the gradient of the
 # similarity: for the equation by itself by as much as keeps it finite, in the machine by more.
@@ -42,9 +42,9 @@ def _by_content(columns, key, strength, shortest):
     # writing are added. The last bit of what a seed gives depends on that order.
     columns = ops.copy(columns)
     rows = columns.shape[-1]
-    products = ops.sum(columns[:, None] * spread(key[..., None], rows), axis=2)
+    products = ops.sum(columns[:, None] * broadcast_rows(key[..., None], rows), axis=2)
     scale = strength / _length(key, -1, shortest)
-    return softmax(products / _length(columns, 1, shortest)[:, None] * spread(scale, rows))
+    return softmax(products / _length(columns, 1, shortest)[:, None] * broadcast_rows(scale, rows))
 
 
 def _length(vectors, axis, shortest):
@@ -60,7 +60,7 @@ def softmax(values):
         return values  # An empty batch, of which Keras refuses to take a maximum.
     highest = ops.stop_gradient(ops.max(values, axis=-1, keepdims=True))
     powers = ops.exp(values - highest)
-    return powers / spread(total(powers), values.shape[-1])
+    return powers / broadcast_rows(sum_rows(powers), values.shape[-1])
 
 
 def interpolate(content, previous, gate):
@@ -74,7 +74,7 @@ def interpolate(content, previous, gate):
     Returns:
         (B, H, N).
     """
-    return previous + spread(gate, previous.shape[-1]) * (content - previous)
+    return previous + broadcast_rows(gate, previous.shape[-1]) * (content - previous)
 
 
 def shift_offsets(shift_range):
@@ -100,7 +100,7 @@ def shift(weights, shift_weights):
     """
     rows = weights.shape[-1]
     return sum(
-        spread(shift_weights[..., j : j + 1], rows) * ops.roll(weights, offset, axis=-1)
+        broadcast_rows(shift_weights[..., j : j + 1], rows) * ops.roll(weights, offset, axis=-1)
         for j, offset in enumerate(shift_offsets(shift_weights.shape[-1]))
     )
 
@@ -118,7 +118,7 @@ def sharpen(weights, sharpness):
     Returns:
         (B, H, N), each row sums to one.
     """
-    return softmax(spread(sharpness, weights.shape[-1]) * ops.log(weights + WEIGHT_FLOOR))
+    return softmax(broadcast_rows(sharpness, weights.shape[-1]) * ops.log(weights + WEIGHT_FLOOR))
 
 
 def address(memory, previous, key, strength, gate, shift_weights, sharpness, shortest=SHORTEST):

@@ -174,7 +174,7 @@ class NeuralTuringMachine(keras.layers.RNN):
             the order of running. H is all heads, the R read heads first, then the W write heads.
             `outputs` (B, T, units), `memory` (B, T, N, M) after each step, `read_weights`
             (B, T, R, N), `write_weights` (B, T, W, N), `reads` (B, T, R, M); and of the
-            `ntm.heads.Instructions`: `key` (B, T, H, M), `strength` (B, T, H, 1), `gate`
+            `ntm.heads.HeadParameters`: `key` (B, T, H, M), `strength` (B, T, H, 1), `gate`
             (B, T, H, 1), `shift` (B, T, H, S), `sharpness` (B, T, H, 1), `erase` (B, T, W, M) and
             `add` (B, T, W, M), also as `adds`.
 
@@ -205,8 +205,9 @@ class NeuralTuringMachine(keras.layers.RNN):
             name: ops.convert_to_numpy(ops.stack([step[name] for step in steps], axis=1))
             for name in steps[0]
         }
-        weights, heads = traced.pop("weights"), self.cell.read_heads
-        traced |= {"read_weights": weights[:, :, :heads], "write_weights": weights[:, :, heads:]}
+        weightings, heads = traced.pop("weightings"), self.cell.read_heads
+        traced["read_weights"] = weightings[:, :, :heads]
+        traced["write_weights"] = weightings[:, :, heads:]
         return {**traced, "adds": traced["add"]}
 
     def _first_states(self, batch, initial_state):
@@ -221,19 +222,19 @@ class NeuralTuringMachine(keras.layers.RNN):
     def _traced_step(self, inputs, states, used):
         """States after a step of the sequences of `used` (B,), and what `trace` has of it."""
         used = used[:, None]
-        state, instructions = self.cell.step(inputs, self.cell.unpack(states))
+        state, parameters = self.cell.step(inputs, self.cell.unpack(states))
         pairs = zip(self.cell.pack(state), states, strict=True)
         states = [ops.where(used, new, old) for new, old in pairs]
         state = self.cell.unpack(states)
         output = ops.where(used, state.output, 0) if self.zero_output_for_mask else state.output
         told = {
             name.removesuffix("_weights"): ops.where(used[..., None], value, 0)
-            for name, value in instructions._asdict().items()
+            for name, value in parameters._asdict().items()
         }
         return states, {
             "outputs": output,
             "memory": turned(state.memory),
-            "weights": state.weights,
+            "weightings": state.weightings,
             "reads": state.reads,
             **told,
         }

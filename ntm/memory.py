@@ -7,7 +7,7 @@ import math
 
 from keras import ops
 
-from ntm.rows import spread, total, turned
+from ntm.rows import broadcast_rows, sum_rows, turned
 
 # Not nothing: a feed-forward controller that reads zeros from an empty row and sees a vector of
 # zeros could not tell it from recall (docs/copy.md).
@@ -50,7 +50,7 @@ def read(memory, weights):
 
 def read_columns(columns, weights):
     """`read` of a memory (B, M, N) as it lies inside of the machine."""
-    return total(columns[:, None] * weights[:, :, None])[..., 0]
+    return sum_rows(columns[:, None] * weights[:, :, None])[..., 0]
 
 
 def write(memory, weights, erase, add):
@@ -74,6 +74,6 @@ def write_columns(columns, weights, erase, add):
     rows = kept.shape[-1]
     for head in range(weights.shape[1]):
         weight = weights[:, head, None, :]
-        kept = kept * (1.0 - weight * spread(erase[:, head, :, None], rows))
-        added = added + weight * spread(add[:, head, :, None], rows)
+        kept = kept * (1.0 - weight * broadcast_rows(erase[:, head, :, None], rows))
+        added = added + weight * broadcast_rows(add[:, head, :, None], rows)
     return kept + added

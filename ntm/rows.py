@@ -22,8 +22,8 @@ def turned(memory):
     return ops.swapaxes(memory, 1, 2)
 
 
-def total(values):
-    """Sum over the last axis, which stays with size 1. Its gradient is `spread`.
+def sum_rows(values):
+    """Sum over the last axis, which stays with size 1. Its gradient is `broadcast_rows`.
 
     Args:
         values: (..., N).
@@ -35,15 +35,15 @@ def total(values):
     @ops.custom_gradient
     def summed(values):
         def gradient(*args, upstream=None):
-            return spread(args[0] if upstream is None else upstream, values.shape[-1])
+            return broadcast_rows(args[0] if upstream is None else upstream, values.shape[-1])
 
         return _sum(values), gradient
 
     return summed(values)
 
 
-def spread(values, rows):
-    """The same value for every row. Its gradient is `total`.
+def broadcast_rows(values, rows):
+    """The same value for every row. Its gradient is `sum_rows`.
 
     Args:
         values: (..., 1).
@@ -56,7 +56,7 @@ def spread(values, rows):
     @ops.custom_gradient
     def repeated(values):
         def gradient(*args, upstream=None):
-            return total(args[0] if upstream is None else upstream)
+            return sum_rows(args[0] if upstream is None else upstream)
 
         return ops.broadcast_to(values, (*ops.shape(values)[:-1], rows)), gradient
 
