@@ -7,15 +7,16 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from ntm import checks, heads, noise
+from ntm import checks, heads
 from ntm.addressing import address_columns
-from ntm.clipping import clip_gradient
 from ntm.controller import Controller, serialised
-from ntm.dropout import DropoutWithController
 from ntm.memory import INITIAL_MEMORY, first_memory, read_columns, write_columns
-from ntm.perturbation import Perturbation
 from ntm.renamed import renamed, stated_by_old_names
-from ntm.schedule import Schedule
+from ntm.training import noise
+from ntm.training.clipping import clip_gradient
+from ntm.training.dropout import DropoutWithController
+from ntm.training.perturbation import Perturbation
+from ntm.training.schedule import Schedule
 
 # In a configuration, of those layers that are quantized and stand nowhere else in it.
 QUANTIZED = "quantized"
@@ -249,7 +250,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         """One step on `NTMState`s, the equations above.
 
         Args:
-            inputs: (B, input_dim), and beside it what `ntm.noise.draw` adds.
+            inputs: (B, input_dim), and beside it what `ntm.training.noise.draw` adds.
             state: the `NTMState` before the step.
             training: as in `call`.
 

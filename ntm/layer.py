@@ -9,11 +9,13 @@ from typing import Any, Concatenate, ParamSpec
 import keras
 from keras import ops
 
-from ntm import checks, loop, noise
+from ntm import checks
 from ntm._keras import check_input
 from ntm.cell import ARGUMENTS, QUANTIZED, NTMCell, arguments_from
+from ntm.recurrence import loop
 from ntm.renamed import RENAMED
 from ntm.rows import turned
+from ntm.training import noise
 
 
 def _signature():
@@ -76,7 +78,7 @@ class NeuralTuringMachine(keras.layers.RNN):
         No weight depends on `n_width`: `set_weights` takes the weights of a layer with another.
         On TensorFlow the loop runs from the first to the last step that any sequence of the batch
         has unmasked, and no further, also compiled with XLA, where it compiles once a padded
-        shape (`ntm.tensorflow_loop`).
+        shape (`ntm.recurrence.tensorflow_loop`).
     """
 
     @_with_signature(NTMCell)
@@ -133,7 +135,7 @@ class NeuralTuringMachine(keras.layers.RNN):
         if keras.backend.backend() != "tensorflow" or self.unroll:
             arguments["unroll"] = self.unroll
             return loop.recurrence(self.cell, sequences, initial_state, mask, **arguments)
-        from ntm import tensorflow_loop
+        from ntm.recurrence import tensorflow_loop
 
         arguments["return_sequences"] = self.return_sequences
         arguments["segment"] = self.gradient_checkpointing

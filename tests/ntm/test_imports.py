@@ -34,7 +34,7 @@ def imported(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("package", ["ntm", "controllers"])
 def test_a_package_imports_keras_and_itself_only(package: str) -> None:
-    files = sorted((ROOT / package).glob("*.py"))
+    files = sorted((ROOT / package).rglob("*.py"))
     assert files
     for path in files:
         allowed = {package, "keras", *sys.stdlib_module_names, *ALSO.get(path.name, ())}
