@@ -10,8 +10,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from ntm import _registration
-from ntm.perturbation import Perturbation
-from ntm.schedule import Schedule
+from ntm.training.perturbation import Perturbation
+from ntm.training.schedule import Schedule
 
 if TYPE_CHECKING:
     from ntm.cell import NTMCell, NTMState

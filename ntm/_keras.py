@@ -43,7 +43,7 @@ def set_dropout_masks(cell, masks):
 def without_autocast():
     """A scope in which the value of a variable has the variable's own type.
 
-    Gone: cast the value of the variable's `_value` in `ntm.loop.full_precision`; or take the
+    Gone: cast the `_value` of the variable in `ntm.recurrence.loop.full_precision`, or take the
     `autocast=False` that a layer's constructor knows.
     """
     return AutocastScope(None)

@@ -6,10 +6,14 @@ H the heads, S the allowed shifts. All heads are addressed in one batch.
 
 from keras import ops
 
-from ntm.rows import spread, total
+from ntm.rows import broadcast_rows, sum_rows, turned
 
-# A shorter vector counts as this long in the cosine, which bounds the gradient of the similarity.
-SHORTEST = 1e-3
+# A shorter vector counts as this long in the cosine of equation 6, which bounds the gradient of the
+# similarity: for the equation by itself by as much as keeps it finite, in the machine by more.
+# Rows that only the tails of weightings have touched are short. With a smaller bound, the cosine
+# takes their directions as seriously as those of written rows, and gradients through them explode:
+# solved machines were lost again (docs/recipe.md).
+SHORTEST, SHORTEST_IN_MACHINE = 1e-3, 0.5
 # Added to a weighting before its logarithm; below what a float32 weighting that sums to one
 # resolves.
 WEIGHT_FLOOR = 1e-12
@@ -30,11 +34,17 @@ def content_weighting(memory, key, strength, shortest=SHORTEST):
     Returns:
         (B, H, N), each row sums to one. A zero key or a zero memory row has similarity 0.
     """
-    columns = ops.swapaxes(memory, 1, 2)
+    return _by_content(turned(memory), key, strength, shortest)
+
+
+def _by_content(columns, key, strength, shortest):
+    # A tensor of its own: the gradients of its two uses are summed before those of reading and of
+    # writing are added. The last bit of what a seed gives depends on that order.
+    columns = ops.copy(columns)
     rows = columns.shape[-1]
-    products = ops.sum(columns[:, None] * spread(key[..., None], rows), axis=2)
+    products = ops.sum(columns[:, None] * broadcast_rows(key[..., None], rows), axis=2)
     scale = strength / _length(key, -1, shortest)
-    return softmax(products / _length(columns, 1, shortest)[:, None] * spread(scale, rows))
+    return softmax(products / _length(columns, 1, shortest)[:, None] * broadcast_rows(scale, rows))
 
 
 def _length(vectors, axis, shortest):
@@ -50,7 +60,7 @@ def softmax(values):
         return values  # An empty batch, of which Keras refuses to take a maximum.
     highest = ops.stop_gradient(ops.max(values, axis=-1, keepdims=True))
     powers = ops.exp(values - highest)
-    return powers / spread(total(powers), values.shape[-1])
+    return powers / broadcast_rows(sum_rows(powers), values.shape[-1])
 
 
 def interpolate(content, previous, gate):
@@ -64,7 +74,7 @@ def interpolate(content, previous, gate):
     Returns:
         (B, H, N).
     """
-    return previous + spread(gate, previous.shape[-1]) * (content - previous)
+    return previous + broadcast_rows(gate, previous.shape[-1]) * (content - previous)
 
 
 def shift_offsets(shift_range):
@@ -90,7 +100,7 @@ def shift(weights, shift_weights):
     """
     rows = weights.shape[-1]
     return sum(
-        spread(shift_weights[..., j : j + 1], rows) * ops.roll(weights, offset, axis=-1)
+        broadcast_rows(shift_weights[..., j : j + 1], rows) * ops.roll(weights, offset, axis=-1)
         for j, offset in enumerate(shift_offsets(shift_weights.shape[-1]))
     )
 
@@ -108,7 +118,7 @@ def sharpen(weights, sharpness):
     Returns:
         (B, H, N), each row sums to one.
     """
-    return softmax(spread(sharpness, weights.shape[-1]) * ops.log(weights + WEIGHT_FLOOR))
+    return softmax(broadcast_rows(sharpness, weights.shape[-1]) * ops.log(weights + WEIGHT_FLOOR))
 
 
 def address(memory, previous, key, strength, gate, shift_weights, sharpness, shortest=SHORTEST):
@@ -127,6 +137,14 @@ def address(memory, previous, key, strength, gate, shift_weights, sharpness, sho
     Returns:
         (B, H, N), the weightings of this step.
     """
-    content = content_weighting(memory, key, strength, shortest)
+    of_heads = (key, strength, gate, shift_weights, sharpness)
+    return address_columns(turned(memory), previous, *of_heads, shortest)
+
+
+def address_columns(
+    columns, previous, key, strength, gate, shift_weights, sharpness, shortest=SHORTEST_IN_MACHINE
+):
+    """`address` of a memory (B, M, N) as it lies inside of the machine, with its bound."""
+    content = _by_content(columns, key, strength, shortest)
     gated = interpolate(content, previous, gate)
     return sharpen(shift(gated, shift_weights), sharpness)

@@ -7,23 +7,19 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from ntm import addressing, checks, heads, noise
-from ntm.clipping import clip_gradient
+from ntm import checks, heads
+from ntm.addressing import address_columns
 from ntm.controller import Controller, serialised
-from ntm.dropout import DropoutWithController
-from ntm.memory import INITIAL_MEMORY, first_memory, read, write
-from ntm.perturbation import Perturbation
+from ntm.memory import INITIAL_MEMORY, first_memory, read_columns, write_columns
 from ntm.renamed import renamed, stated_by_old_names
-from ntm.schedule import Schedule
+from ntm.training import noise
+from ntm.training.clipping import clip_gradient
+from ntm.training.dropout import DropoutWithController
+from ntm.training.perturbation import Perturbation
+from ntm.training.schedule import Schedule
 
-# Rows that only the tails of weightings have touched are short. With a smaller bound, the cosine
-# takes their directions as seriously as those of written rows, and gradients through them explode:
-# solved machines were lost again (docs/recipe.md).
-SHORTEST_ROW = 0.5
 # In a configuration, of those layers that are quantized and stand nowhere else in it.
 QUANTIZED = "quantized"
-# Of the gate, if no other is given.
-GATE_OFFSET = 2.0
 
 
 class NTMState(NamedTuple):
@@ -35,8 +31,8 @@ class NTMState(NamedTuple):
 
     Attributes:
         output: (B, units), the output of the last step (Keras repeats it on masked steps).
-        memory: (B, N, M).
-        weights: (B, R + W, N), the weightings of all heads, the read heads first.
+        memory: (B, M, N), as it lies inside of the machine (`ntm.rows`).
+        weightings: (B, R + W, N), of all heads, the read heads first.
         reads: (B, R, M), the vectors read in the last step.
         controller: list of the controller's own states.
         readout: list of the readout's own states, empty where there is none.
@@ -44,7 +40,7 @@ class NTMState(NamedTuple):
 
     output: Any
     memory: Any
-    weights: Any
+    weightings: Any
     reads: Any
     controller: list[Any]
     readout: list[Any]
@@ -56,8 +52,8 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
 
     With input x, memory M, read vectors r and weightings w of the step before:
 
-        o, instructions = controller([x, r])
-        w <- address(M, w, instructions)        (equations 5 to 9)
+        o, parameters = controller([x, r])
+        w <- address(M, w, parameters)          (equations 5 to 9)
         r <- w_read M                           (equation 2)
         M <- M * (1 - w_write e) + w_write a    (equations 3 and 4)
         output = activation(o + r P + q)        (P only with `read_to_output`)
@@ -100,9 +96,9 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         read vectors of this step reach the output directly, as drawn in the paper's figure 1,
         instead of through the next step's controller. Memory starts at a constant 0.1 (and
         `row_codes`), all weightings on row 0, and read vectors at 0.1: nothing of it is learned,
-        so no weight depends on N. Instructions are bounded to [-20, 20] before their activations;
-        keys pass a tanh; gate and sharpness have offsets. The similarity of equation 6 divides by
-        a length of at least 0.5.
+        so no weight depends on N. The heads' parameters are bounded to [-20, 20] before their
+        activations; keys pass a tanh; gate and sharpness have offsets. The similarity of equation
+        6 divides by a length of at least 0.5.
         Under a half precision policy the controller and P compute in it, the machine and its
         state in float32: half precision cannot hold a small memory or a sharp weighting. In float64
         all of it is, but for what Keras computes in float32 on other backends than TensorFlow.
@@ -120,7 +116,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         activation="linear",
         read_to_output=True,
         readout_units=0,
-        gate_offset=GATE_OFFSET,
+        gate_offset=2.0,
         sharpness_offset=0.0,
         row_codes=0.0,
         perturbation=None,
@@ -168,7 +164,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         if dropout or self.perturbation:
             self.seed_generator = keras.random.SeedGenerator(seed)
         output_dim = units + sum(
-            heads.instruction_sizes(m_depth, shift_range, read_heads, write_heads)
+            heads.head_parameter_sizes(m_depth, shift_range, read_heads, write_heads)
         )
         self._default_controller = controller_model is None
         if controller_model is None:
@@ -254,38 +250,37 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         """One step on `NTMState`s, the equations above.
 
         Args:
-            inputs: (B, input_dim), and beside it what `ntm.noise.draw` adds.
+            inputs: (B, input_dim), and beside it what `ntm.training.noise.draw` adds.
             state: the `NTMState` before the step.
             training: as in `call`.
 
         Returns:
-            `(state, instructions)`: the `NTMState` after it, and the `ntm.heads.Instructions` that
+            `(state, parameters)`: the `NTMState` after it, and the `ntm.heads.HeadParameters` that
             the heads followed.
         """
-        inputs, drawn = noise.separate(self, ops.cast(inputs, self.compute_dtype))
-        output, instructions, *states = self._instruct(inputs, drawn, state, training)
-        weights = addressing.address(
+        inputs, drawn = noise.split_noise(self, ops.cast(inputs, self.compute_dtype))
+        output, parameters, *states = self._control(inputs, drawn, state, training)
+        weightings = address_columns(
             state.memory,
-            noise.disturbed(state.weights, drawn),
-            instructions.key,
-            instructions.strength,
-            instructions.gate,
-            instructions.shift_weights,
-            instructions.sharpness,
-            SHORTEST_ROW,
+            noise.perturb(state.weightings, drawn),
+            parameters.key,
+            parameters.strength,
+            parameters.gate,
+            parameters.shift_weights,
+            parameters.sharpness,
         )
-        reads = read(state.memory, weights[:, : self.read_heads])
-        memory = write(
-            state.memory, weights[:, self.read_heads :], instructions.erase, instructions.add
+        reads = read_columns(state.memory, weightings[:, : self.read_heads])
+        memory = write_columns(
+            state.memory, weightings[:, self.read_heads :], parameters.erase, parameters.add
         )
         if self.projection is not None:
             output = output + ops.cast(self.projection(_flat(reads)), output.dtype)
         output = self.activation(output)
-        return NTMState(output, memory, weights, reads, *states), instructions
+        return NTMState(output, memory, weightings, reads, *states), parameters
 
-    def _instruct(self, inputs, drawn, state, training):
-        """What controller and readout say: output without the read vectors' part, instructions,
-        states of one and of the other.
+    def _control(self, inputs, drawn, state, training):
+        """What controller and readout say: output without the read vectors' part, parameters of
+        the heads, states of one and of the other.
         """
         if training and self.dropout:
             inputs = self.drop(inputs)
@@ -298,7 +293,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         )
         if drawn.states.shape[-1]:
             controller_states = self.controller.noisy(controller_states, drawn.states)
-        output, instructions = heads.split(
+        output, parameters = heads.parse(
             ops.cast(controller_output, state.memory.dtype),
             self.units,
             self.m_depth,
@@ -309,26 +304,26 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             self.sharpness_offset,
         )
         if self.readout is None:
-            return output, instructions, controller_states, []
+            return output, parameters, controller_states, []
         added, _, readout_states = self.readout(
             ops.concatenate([seen, ops.cast(features, seen.dtype)], axis=-1),
             state.readout,
             training=training,
         )
         output = output + ops.cast(added, output.dtype)
-        return output, instructions, controller_states, readout_states
+        return output, parameters, controller_states, readout_states
 
     def get_initial_state(self, batch_size=None):
         """`first_memory`, read vectors a small constant, weightings on row 0, the rest zero."""
-        output, memory, weights, reads, *_ = self.state_size
+        output, memory, weightings, reads, *_ = self.state_size
         dtype = self.compute_dtype
         start = first_memory(self.n_width, self.m_depth, self.row_codes, dtype)
-        first_row = ops.cast(ops.arange(weights) % self.n_width == 0, dtype)
+        first_row = ops.cast(ops.arange(weightings) % self.n_width == 0, dtype)
         return [
             ops.zeros((batch_size, output), dtype=dtype),
             # Sums, not broadcasts: PyTorch cannot assign to a view that repeats one row.
             ops.zeros((batch_size, memory), dtype=dtype) + ops.reshape(start, (-1,)),
-            ops.zeros((batch_size, weights), dtype=dtype) + first_row,
+            ops.zeros((batch_size, weightings), dtype=dtype) + first_row,
             ops.full((batch_size, reads), INITIAL_MEMORY, dtype=dtype),
             *(
                 start
@@ -371,12 +366,12 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
 
     def unpack(self, states):
         """A recurrent layer's list of states as an `NTMState`."""
-        output, memory, weights, reads, *states = states
+        output, memory, weightings, reads, *states = states
         count = len(self.controller.state_size)
         return NTMState(
             output,
-            ops.swapaxes(ops.reshape(memory, (-1, self.m_depth, self.n_width)), 1, 2),
-            ops.reshape(weights, (-1, self.read_heads + self.write_heads, self.n_width)),
+            ops.reshape(memory, (-1, self.m_depth, self.n_width)),
+            ops.reshape(weightings, (-1, self.read_heads + self.write_heads, self.n_width)),
             ops.reshape(reads, (-1, self.read_heads, self.m_depth)),
             states[:count],
             states[count:],
@@ -384,8 +379,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
 
     def pack(self, state):
         """An `NTMState` as the list of states that a recurrent layer carries."""
-        columns = ops.swapaxes(state.memory, 1, 2)
-        flat = [state.output, _flat(columns), _flat(state.weights), _flat(state.reads)]
+        flat = [state.output, _flat(state.memory), _flat(state.weightings), _flat(state.reads)]
         states = (*flat, *state.controller, *state.readout)
         return [ops.cast(value, self.compute_dtype) for value in states]
 

@@ -6,8 +6,8 @@ import itertools
 import keras
 from keras import ops
 
-from ntm import products
 from ntm._keras import DropoutRNNCell, is_activation, layers_inside, takes_training
+from ntm.recurrence import products
 
 CONTRACT = (
     "a controller maps controller_input_dim to controller_output_dim (see "
@@ -100,7 +100,7 @@ class Controller(keras.layers.Layer):
         return inputs, features, new_states
 
     def products(self, variables, dtype):
-        """The `ntm.products.Product` of each stage that has one, by the stage's index.
+        """The `ntm.recurrence.products.Product` of each stage that has one, by the stage's index.
 
         Args:
             variables: a product with any other variable is left out.

@@ -8,12 +8,12 @@ from keras import ops
 
 from ntm.addressing import softmax
 
-# Where an instruction leaves this range its activation is flat to float32's eye, so the value
+# Where a parameter leaves this range its activation is flat to float32's eye, so the value
 # carries nothing more; a bound keeps one outsized step of the optimizer from being final.
-INSTRUCTION_BOUND = 20.0
+PARAMETER_BOUND = 20.0
 
 
-class Instructions(NamedTuple):
+class HeadParameters(NamedTuple):
     """What the heads are told at one step. H is all heads, the read heads first; W the write heads.
 
     Attributes:
@@ -35,10 +35,10 @@ class Instructions(NamedTuple):
     add: Any
 
 
-def instruction_sizes(m_depth, shift_range, read_heads, write_heads):
-    """Numbers the controller puts out for each field of `Instructions`, in order."""
+def head_parameter_sizes(m_depth, shift_range, read_heads, write_heads):
+    """Numbers the controller puts out for each field of `HeadParameters`, in order."""
     heads = read_heads + write_heads
-    return Instructions(
+    return HeadParameters(
         key=heads * m_depth,
         strength=heads,
         gate=heads,
@@ -72,15 +72,15 @@ def controller_input_output_shape(
 
     Returns:
         `(controller_input_dim, controller_output_dim)`: the input and all read vectors; the
-        output and every head's instructions.
+        output and every head's parameters.
     """
-    instructions = sum(instruction_sizes(m_depth, shift_range, read_heads, write_heads))
-    widths = input_dim + read_heads * m_depth, output_dim + instructions
+    parameters = sum(head_parameter_sizes(m_depth, shift_range, read_heads, write_heads))
+    widths = input_dim + read_heads * m_depth, output_dim + parameters
     # Plain integers, also of NumPy's: `keras.layers.Dense` takes no others.
     return tuple(operator.index(width) for width in widths)
 
 
-def split(
+def parse(
     controller_output,
     output_dim,
     m_depth,
@@ -90,7 +90,7 @@ def split(
     gate_offset,
     sharpness_offset,
 ):
-    """The controller's output as the NTM's own output and activated instructions.
+    """The controller's output as the NTM's own output and activated parameters.
 
     Args:
         controller_output: (B, controller_output_dim), linear.
@@ -99,33 +99,31 @@ def split(
         shift_range: S, the allowed shifts.
         read_heads: R.
         write_heads: W.
-        gate_offset: subtracted from the instructions of the gate.
-        sharpness_offset: added to the instructions of the sharpness.
+        gate_offset: subtracted from the parameters of the gate.
+        sharpness_offset: added to the parameters of the sharpness.
 
     Returns:
-        `(output, Instructions)`, output (B, output_dim) still linear.
+        `(output, HeadParameters)`, output (B, output_dim) still linear.
     """
-    sizes = instruction_sizes(m_depth, shift_range, read_heads, write_heads)
+    sizes = head_parameter_sizes(m_depth, shift_range, read_heads, write_heads)
     ends = list(itertools.accumulate(sizes, initial=output_dim))
     # Split, not sliced: the gradient is then one concatenation.
     output, *fields = ops.split(controller_output, ends[:-1], axis=-1)
     counts = (*[read_heads + write_heads] * 5, write_heads, write_heads)
     fields = [
-        ops.reshape(
-            ops.clip(field, -INSTRUCTION_BOUND, INSTRUCTION_BOUND), (-1, count, size // count)
-        )
+        ops.reshape(ops.clip(field, -PARAMETER_BOUND, PARAMETER_BOUND), (-1, count, size // count))
         for field, size, count in zip(fields, sizes, counts, strict=True)
     ]
-    return output, activate(Instructions(*fields), gate_offset, sharpness_offset)
+    return output, activate(HeadParameters(*fields), gate_offset, sharpness_offset)
 
 
 def activate(raw, gate_offset, sharpness_offset):
-    """Activations of the heads' instructions, given as linear values of the same shapes.
+    """Activations of the heads' parameters, given as linear values of the same shapes.
 
-    gate_offset: subtracted from the instructions of the gate.
-    sharpness_offset: added to the instructions of the sharpness.
+    gate_offset: subtracted from the parameters of the gate.
+    sharpness_offset: added to the parameters of the sharpness.
     """
-    return Instructions(
+    return HeadParameters(
         # The similarity ignores a key's length, so a bounded key loses nothing and cannot blow up.
         key=ops.tanh(raw.key),
         # Softplus: positive, and close to linear where the strength is large.

@@ -9,10 +9,13 @@ from typing import Any, Concatenate, ParamSpec
 import keras
 from keras import ops
 
-from ntm import checks, loop, noise
+from ntm import checks
 from ntm._keras import check_input
 from ntm.cell import ARGUMENTS, QUANTIZED, NTMCell, arguments_from
+from ntm.recurrence import loop
 from ntm.renamed import RENAMED
+from ntm.rows import turned
+from ntm.training import noise
 
 
 def _signature():
@@ -75,7 +78,7 @@ class NeuralTuringMachine(keras.layers.RNN):
         No weight depends on `n_width`: `set_weights` takes the weights of a layer with another.
         On TensorFlow the loop runs from the first to the last step that any sequence of the batch
         has unmasked, and no further, also compiled with XLA, where it compiles once a padded
-        shape (`ntm.tensorflow_loop`).
+        shape (`ntm.recurrence.tensorflow_loop`).
     """
 
     @_with_signature(NTMCell)
@@ -132,7 +135,7 @@ class NeuralTuringMachine(keras.layers.RNN):
         if keras.backend.backend() != "tensorflow" or self.unroll:
             arguments["unroll"] = self.unroll
             return loop.recurrence(self.cell, sequences, initial_state, mask, **arguments)
-        from ntm import tensorflow_loop
+        from ntm.recurrence import tensorflow_loop
 
         arguments["return_sequences"] = self.return_sequences
         arguments["segment"] = self.gradient_checkpointing
@@ -173,7 +176,7 @@ class NeuralTuringMachine(keras.layers.RNN):
             the order of running. H is all heads, the R read heads first, then the W write heads.
             `outputs` (B, T, units), `memory` (B, T, N, M) after each step, `read_weights`
             (B, T, R, N), `write_weights` (B, T, W, N), `reads` (B, T, R, M); and of the
-            `ntm.heads.Instructions`: `key` (B, T, H, M), `strength` (B, T, H, 1), `gate`
+            `ntm.heads.HeadParameters`: `key` (B, T, H, M), `strength` (B, T, H, 1), `gate`
             (B, T, H, 1), `shift` (B, T, H, S), `sharpness` (B, T, H, 1), `erase` (B, T, W, M) and
             `add` (B, T, W, M), also as `adds`.
 
@@ -204,8 +207,9 @@ class NeuralTuringMachine(keras.layers.RNN):
             name: ops.convert_to_numpy(ops.stack([step[name] for step in steps], axis=1))
             for name in steps[0]
         }
-        weights, heads = traced.pop("weights"), self.cell.read_heads
-        traced |= {"read_weights": weights[:, :, :heads], "write_weights": weights[:, :, heads:]}
+        weightings, heads = traced.pop("weightings"), self.cell.read_heads
+        traced["read_weights"] = weightings[:, :, :heads]
+        traced["write_weights"] = weightings[:, :, heads:]
         return {**traced, "adds": traced["add"]}
 
     def _first_states(self, batch, initial_state):
@@ -220,19 +224,19 @@ class NeuralTuringMachine(keras.layers.RNN):
     def _traced_step(self, inputs, states, used):
         """States after a step of the sequences of `used` (B,), and what `trace` has of it."""
         used = used[:, None]
-        state, instructions = self.cell.step(inputs, self.cell.unpack(states))
+        state, parameters = self.cell.step(inputs, self.cell.unpack(states))
         pairs = zip(self.cell.pack(state), states, strict=True)
         states = [ops.where(used, new, old) for new, old in pairs]
         state = self.cell.unpack(states)
         output = ops.where(used, state.output, 0) if self.zero_output_for_mask else state.output
         told = {
             name.removesuffix("_weights"): ops.where(used[..., None], value, 0)
-            for name, value in instructions._asdict().items()
+            for name, value in parameters._asdict().items()
         }
         return states, {
             "outputs": output,
-            "memory": state.memory,
-            "weights": state.weights,
+            "memory": turned(state.memory),
+            "weightings": state.weightings,
             "reads": state.reads,
             **told,
         }

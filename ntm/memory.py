@@ -7,7 +7,7 @@ import math
 
 from keras import ops
 
-from ntm.rows import spread, total
+from ntm.rows import broadcast_rows, sum_rows, turned
 
 # Not nothing: a feed-forward controller that reads zeros from an empty row and sees a vector of
 # zeros could not tell it from recall (docs/recipe.md).
@@ -24,7 +24,7 @@ def first_memory(n_width, m_depth, row_codes, dtype):
     and the rates r_k fall geometrically from 2 to 1 / 25 radians a row.
 
     Returns:
-        (M, N), columns first, as the state holds it.
+        (M, N), as memory lies inside of the machine (`ntm.rows`).
     """
     column = ops.arange(m_depth, dtype=dtype)[:, None]
     row = ops.arange(n_width, dtype=dtype)[None, :]
@@ -45,8 +45,12 @@ def read(memory, weights):
     Returns:
         (B, H, M), one read vector a head.
     """
-    columns = ops.swapaxes(memory, 1, 2)
-    return total(columns[:, None] * weights[:, :, None])[..., 0]
+    return read_columns(turned(memory), weights)
+
+
+def read_columns(columns, weights):
+    """`read` of a memory (B, M, N) as it lies inside of the machine."""
+    return sum_rows(columns[:, None] * weights[:, :, None])[..., 0]
 
 
 def write(memory, weights, erase, add):
@@ -61,10 +65,15 @@ def write(memory, weights, erase, add):
     Returns:
         (B, N, M). The order of the heads does not matter.
     """
-    kept, added = ops.swapaxes(memory, 1, 2), 0.0
+    return turned(write_columns(turned(memory), weights, erase, add))
+
+
+def write_columns(columns, weights, erase, add):
+    """`write` to a memory (B, M, N) as it lies inside of the machine; returns it so."""
+    kept, added = columns, 0.0
     rows = kept.shape[-1]
     for head in range(weights.shape[1]):
         weight = weights[:, head, None, :]
-        kept = kept * (1.0 - weight * spread(erase[:, head, :, None], rows))
-        added = added + weight * spread(add[:, head, :, None], rows)
-    return ops.swapaxes(kept + added, 1, 2)
+        kept = kept * (1.0 - weight * broadcast_rows(erase[:, head, :, None], rows))
+        added = added + weight * broadcast_rows(add[:, head, :, None], rows)
+    return kept + added

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from ntm.perturbation import Perturbation
+from ntm.training.perturbation import Perturbation
 
 # Where an argument stands today, a dot between levels.
 RENAMED = {

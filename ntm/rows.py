@@ -1,7 +1,12 @@
-"""Sums over the memory rows, and their transpose, in the form that compilers make fast.
+"""How memory lies, and sums over its rows in the form that compilers make fast.
 
-Memory rows lie side by side (the last axis), so that a processor's vector unit works on several
-rows at once. A plain sum over that axis would go through them one by one.
+Everywhere inside of this package a memory is (B, M, N): its columns below each other, its rows side
+by side in the last axis, so that a processor's vector unit works on several rows at once. In a
+recurrent layer's list of states it is the same, flattened. The public functions of `ntm.addressing`
+and `ntm.memory`, and `NeuralTuringMachine.trace`, have it as the paper does, (B, N, M); `turned`
+leads from the one to the other and back.
+
+A plain sum over the rows would go through them one by one.
 """
 
 from keras import ops
@@ -12,8 +17,13 @@ LANES = 16
 LONGEST_REDUCTION = 32
 
 
-def total(values):
-    """Sum over the last axis, which stays with size 1. Its gradient is `spread`.
+def turned(memory):
+    """Memory (B, N, M) as (B, M, N), or the other way round."""
+    return ops.swapaxes(memory, 1, 2)
+
+
+def sum_rows(values):
+    """Sum over the last axis, which stays with size 1. Its gradient is `broadcast_rows`.
 
     Args:
         values: (..., N).
@@ -25,15 +35,15 @@ def total(values):
     @ops.custom_gradient
     def summed(values):
         def gradient(*args, upstream=None):
-            return spread(args[0] if upstream is None else upstream, values.shape[-1])
+            return broadcast_rows(args[0] if upstream is None else upstream, values.shape[-1])
 
         return _sum(values), gradient
 
     return summed(values)
 
 
-def spread(values, rows):
-    """The same value for every row. Its gradient is `total`.
+def broadcast_rows(values, rows):
+    """The same value for every row. Its gradient is `sum_rows`.
 
     Args:
         values: (..., 1).
@@ -46,7 +56,7 @@ def spread(values, rows):
     @ops.custom_gradient
     def repeated(values):
         def gradient(*args, upstream=None):
-            return total(args[0] if upstream is None else upstream)
+            return sum_rows(args[0] if upstream is None else upstream)
 
         return ops.broadcast_to(values, (*ops.shape(values)[:-1], rows)), gradient
 

@@ -11,7 +11,7 @@ import pytest
 from keras import ops
 
 from ntm import NeuralTuringMachine
-from ntm.clipping import clip_gradient
+from ntm.training.clipping import clip_gradient
 from tests.ntm.backend import assert_same, cotangents, gradients, layer_gradients, numpy
 from tests.ntm.machines import BATCH, INPUTS, UNITS, machine, random_inputs, random_mask
 

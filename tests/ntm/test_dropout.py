@@ -252,7 +252,7 @@ def staying(sequences: int, **arguments: Any) -> tuple[np.ndarray, np.ndarray]:
     )
     kernel, bias, projection = (np.zeros_like(weight) for weight in layer.get_weights())
     projection[0, 0] = 1
-    sizes = heads.instruction_sizes(WIDTH, 3, 1, 1)
+    sizes = heads.head_parameter_sizes(WIDTH, 3, 1, 1)
     _, _, _, gates, shifts, sharpness, erase, _ = np.split(bias, np.cumsum([UNITS, *sizes])[:-1])
     gates[:] = sharpness[:] = erase[:] = -40
     shifts[[1, 4]] = 40

@@ -9,7 +9,7 @@ import pytest
 from keras import ops
 
 from ntm import controller_input_output_shape
-from ntm.heads import Instructions, instruction_sizes, split
+from ntm.heads import HeadParameters, head_parameter_sizes, parse
 from tests.ntm.backend import gradients, numpy
 from tests.reference import Machine, sigmoid, softmax, softplus
 
@@ -56,34 +56,34 @@ def raw_output(read_heads: int, write_heads: int, spread: float) -> tuple[np.nda
 @pytest.mark.parametrize("heads", [(1, 1), (2, 1), (1, 3)])
 def test_split_is_the_documented_layout_and_activations(heads: tuple[int, int]) -> None:
     raw, _ = raw_output(*heads, spread=2.0)
-    output, instructions = split(ops.convert_to_tensor(raw), 2, 4, 3, *heads, 1.5, 0.7)
+    output, parameters = parse(ops.convert_to_tensor(raw), 2, 4, 3, *heads, 1.5, 0.7)
     machine = Machine(lambda x, s: (x, s), 2, 6, 4, 3, *heads)
     for row in range(len(raw)):
         parts = machine.split(raw[row].astype(np.float64))
         np.testing.assert_allclose(numpy(output)[row], parts[0], atol=1e-6)
-        for name, field, linear in zip(Instructions._fields, instructions, parts[1:], strict=True):
+        for name, field, linear in zip(HeadParameters._fields, parameters, parts[1:], strict=True):
             expected = [ACTIVATIONS[name](value) for value in linear]
             np.testing.assert_allclose(numpy(field)[row], expected, atol=1e-5, err_msg=name)
 
 
 def test_sizes_are_those_of_the_fields() -> None:
     raw, width = raw_output(2, 3, spread=1.0)
-    _, instructions = split(ops.convert_to_tensor(raw), 2, 4, 3, 2, 3, 0.0, 0.0)
-    sizes = instruction_sizes(4, 3, 2, 3)
-    assert [int(np.prod(field.shape[1:])) for field in instructions] == list(sizes)
+    _, parameters = parse(ops.convert_to_tensor(raw), 2, 4, 3, 2, 3, 0.0, 0.0)
+    sizes = head_parameter_sizes(4, 3, 2, 3)
+    assert [int(np.prod(field.shape[1:])) for field in parameters] == list(sizes)
     assert sum(sizes) + 2 == width
 
 
 @pytest.mark.parametrize("spread", [1.0, 1e3, 1e6])
-def test_instructions_keep_their_ranges_however_large_the_output(spread: float) -> None:
+def test_parameters_keep_their_ranges_however_large_the_output(spread: float) -> None:
     raw, _ = raw_output(2, 2, spread)
 
     def fields_and_output(raw: Any) -> tuple[Any, ...]:
-        output, instructions = split(raw, 2, 4, 3, 2, 2, 0.0, 0.0)
-        return *instructions, output
+        output, parameters = parse(raw, 2, 4, 3, 2, 2, 0.0, 0.0)
+        return *parameters, output
 
     (*fields, output), (grad,) = gradients(fields_and_output, raw)
-    given = Instructions(*fields)
+    given = HeadParameters(*fields)
     ranges = {
         "key": (-1, 1),
         "strength": (0, 21),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
+import pydoc
+import re
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
-from ntm import NeuralTuringMachine
+from ntm import NeuralTuringMachine, NTMCell, Perturbation
 from tests import reference
 from tests.ntm.backend import assert_same, layer_gradients, numpy
 from tests.ntm.machines import (
@@ -336,3 +340,55 @@ def test_the_seeds_number_of_parameters() -> None:
 def test_wrong_sizes_are_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         NeuralTuringMachine(**{"units": 3, **arguments})
+
+
+def test_memory_lies_alike_in_states_and_in_a_step() -> None:
+    """Columns below each other, rows side by side; turned for `trace` alone."""
+    layer = machine("lstm", return_state=True)
+    states = layer.get_initial_state(BATCH)
+    memory = np.arange(BATCH * WIDTH * ROWS, dtype="float32").reshape(BATCH, WIDTH, ROWS) / 100
+    states[1] = ops.convert_to_tensor(memory.reshape(BATCH, -1))
+    unpacked = layer.cell.unpack(states)
+    np.testing.assert_array_equal(numpy(unpacked.memory), memory)
+    assert_same(layer.cell.pack(unpacked), states, relative=0)
+    _, _, after, *_ = layer(random_inputs()[:, :1], initial_state=states)
+    traced = layer.trace(random_inputs()[:, :1], initial_state=states)["memory"]
+    assert_same([traced[:, 0]], [numpy(after).reshape(BATCH, WIDTH, ROWS).transpose(0, 2, 1)])
+
+
+def test_every_argument_is_shown_explained_kept_and_copied() -> None:
+    """One list, in `NTMCell`, of which all else follows."""
+    shown = inspect.signature(NeuralTuringMachine).parameters
+    (*_, of_rnn) = shown.values()
+    names = [name for name in shown if name != of_rnn.name]
+    assert of_rnn.kind is of_rnn.VAR_KEYWORD
+    assert names[0] == "units"
+    assert names[-1] == "gradient_checkpointing"
+    of_cell = dict(inspect.signature(NTMCell).parameters)
+    assert [name for name in of_cell if name in shown] == names[:-1]
+    assert all(shown[name].default == of_cell[name].default for name in names[:-1])
+    help_text = pydoc.render_doc(NeuralTuringMachine)
+    for name in names:
+        assert re.search(rf"\b{name}: ", help_text), name
+    layer = NeuralTuringMachine(3)
+    assert set(names) <= layer.get_config().keys()
+    given = (4, 7, 3, 2, None, 2, 3, "tanh", False, 5, 1.0, 0.5, 0.2, {"read_noise": 1}, 2.0, 0.1)
+    layer = NeuralTuringMachine(*given, 6, 9)
+    expected = dict(zip(names, (*given, 6, 9), strict=True))
+    expected |= {"activation": keras.activations.tanh, "perturbation": Perturbation(read_noise=1)}
+    for each in (layer, NeuralTuringMachine.from_config(layer.get_config())):
+        for name, value in expected.items():
+            if name != "controller_model":
+                assert getattr(each, name) == value, name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "missing a required argument: 'units'"),
+        ({"units": 3, "rows": 5}, "Unrecognized keyword arguments .*'rows'"),
+    ],
+)
+def test_arguments_that_are_missing_or_unknown(arguments: Any, message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        NeuralTuringMachine(**arguments)

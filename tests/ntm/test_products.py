@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from ntm.products import product_of, step
+from ntm.recurrence.products import product_of, step
 from tests.ntm.backend import assert_same, numpy
 
 INPUTS, WIDTH = 5, 4

@@ -33,7 +33,7 @@ if BACKEND != "tensorflow":
 
 import tensorflow as tf
 
-from ntm import tensorflow_products
+from ntm.recurrence import tensorflow_products
 
 # Not a whole number of the blocks of 5 that a test sums over.
 LONG = 13

@@ -1,4 +1,4 @@
-"""A controller's products with matrices, in the backward pass of `ntm.tensorflow_loop`."""
+"""A controller's products with matrices, in the backward pass of the loop on TensorFlow."""
 
 import contextlib
 import functools

@@ -100,7 +100,7 @@ class Drawn(NamedTuple):
     states: Any
 
 
-def separate(cell, inputs):
+def split_noise(cell, inputs):
     """One step's inputs (B, input_dim), and the `Drawn`, empty in another recurrent layer."""
     ends = list(itertools.accumulate(_sizes(cell), initial=cell.input_dim))
     width = inputs.shape[-1]
@@ -115,18 +115,18 @@ def separate(cell, inputs):
     return inputs[:, : cell.input_dim], Drawn(*parts)
 
 
-def disturbed(weights, drawn):
+def perturb(weightings, drawn):
     """Weightings (B, H, N) with what leaks out of them and what drifts, as a `Drawn` has it."""
     # No gradient of what is drawn is needed, and its sums over the rows would take time.
     leaks, drifts = (ops.stop_gradient(part)[..., None] for part in (drawn.leaks, drawn.drifts))
     if drawn.leaks.shape[-1]:
-        weights = weights + leaks * (1 / weights.shape[-1] - weights)
+        weightings = weightings + leaks * (1 / weightings.shape[-1] - weightings)
     if drawn.drifts.shape[-1]:
-        ahead, behind = (ops.roll(weights, offset, axis=-1) for offset in (1, -1))
-        weights = weights + ops.where(
-            drifts > 0, drifts * (ahead - weights), drifts * (weights - behind)
+        ahead, behind = (ops.roll(weightings, offset, axis=-1) for offset in (1, -1))
+        weightings = weightings + ops.where(
+            drifts > 0, drifts * (ahead - weightings), drifts * (weightings - behind)
         )
-    return weights
+    return weightings
 
 
 def _sizes(cell):

@@ -20,7 +20,7 @@ class Perturbation:
     """Noise on the machine in training; with all fields zero there is none.
 
     With s for a standard deviation or a share, eps for normal numbers of their own for every
-    sequence, each kind drawn as its sentence says. `ntm.noise` draws and applies them.
+    sequence, each kind drawn as its sentence says. `ntm.training.noise` draws and applies them.
 
     Args:
         state_noise: s of c + s eps_t on the last state c of each recurrent cell of the controller

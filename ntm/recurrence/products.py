@@ -2,7 +2,7 @@
 
 The gradient of x K needs K transposed and adds to the gradient of K, at every time step. A loop
 that knows the products transposes each K once before its steps, and sums once after them
-(`ntm.tensorflow_products`).
+(`ntm.recurrence.tensorflow_products`).
 """
 
 from typing import Any, NamedTuple

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from ntm.loop import full_precision, stateless_step
-from ntm.tensorflow_products import Products
+from ntm.recurrence.loop import full_precision, stateless_step
+from ntm.recurrence.tensorflow_products import Products
 
 
 def recurrence(

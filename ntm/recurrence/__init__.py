@@ -1,0 +1,1 @@
+"""The loop over time: plain for every backend, and fast on TensorFlow."""
