@@ -8,8 +8,10 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from runner import checks, command_line, compiled, ownership, quiet, recipe, schema, sweep
-from runner.errors import friendly
+from runner.config import checks, command_line, ownership, quiet, recipe, schema
+from runner.config.friendly import friendly
+from runner.results import sweep
+from runner.training import compiled
 
 schema.register()
 log = logging.getLogger("run")
@@ -23,7 +25,7 @@ def main(config: DictConfig) -> float:
     directory = Path(hydra_config.runtime.output_dir)
     with ownership.claimed(config, directory):
         if ownership.is_complete(config, directory):
-            from runner import outcome
+            from runner.reporting import outcome
 
             return outcome.of_complete(config, directory)
         if config.mode == "train" and config.resume is None:

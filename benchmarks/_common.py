@@ -37,7 +37,7 @@ def compose(*overrides: str) -> Any:
     """The configuration of `python run.py` with these overrides."""
     import hydra
 
-    from runner import schema
+    from runner.config import schema
 
     schema.register()
     with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
@@ -52,11 +52,12 @@ class Trainer:
     """
 
     def __init__(self, *overrides: str) -> None:
-        from runner import quiet
+        from runner.config import quiet
 
         with quiet.native_notices():
-            from runner import build, schema
-            from runner.step import TrainingStep
+            from runner.config import schema
+            from runner.training import build
+            from runner.training.step import TrainingStep
 
         self.config = compose(*overrides)
         self.batch_size = self.config.trainer.batch_size
@@ -66,14 +67,14 @@ class Trainer:
 
     def batch(self, number: int = 1) -> tuple[Any, ...]:
         """One batch: inputs, targets, weights, mask."""
-        from runner import data
+        from runner.training import data
 
         return data.training_batch(self.task, self.config.seed, number, self.batch_size)[:4]
 
     @contextmanager
     def prefetched(self) -> Iterator[Iterator[Any]]:
         """As many batches as are asked for, drawn in a thread."""
-        from runner import data
+        from runner.training import data
 
         seed, steps = self.config.seed, range(1, 10**9)
         with data.prefetched(
@@ -83,7 +84,7 @@ class Trainer:
 
     def train(self, batches: Iterator[Any], steps: int) -> list[float]:
         """Train for some steps, and read their losses when all are done, as a run does."""
-        from runner.step import AHEAD, handed_over
+        from runner.training.step import AHEAD, handed_over
 
         with handed_over():
             results = []

@@ -63,7 +63,7 @@ def run(directory: str, number: int) -> None:
 
 
 def _watch(marks: dict[str, float]) -> None:
-    from runner import quiet
+    from runner.config import quiet
 
     notices = quiet.native_notices
 
@@ -79,7 +79,7 @@ def _watch(marks: dict[str, float]) -> None:
 
 
 def _watch_first_step(marks: dict[str, float]) -> None:
-    from runner.train import Training
+    from runner.training.train import Training
 
     train = Training._train
 
@@ -96,9 +96,9 @@ def _watch_first_step(marks: dict[str, float]) -> None:
 def evaluation() -> tuple[int, float, float]:
     """The number of the default task's cases, and the seconds their evaluation takes twice."""
     trainer = common.Trainer()
-    from runner import data
-    from runner.evaluate import Evaluator
-    from runner.prediction import Prediction
+    from runner.training import data
+    from runner.training.evaluate import Evaluator
+    from runner.training.prediction import Prediction
 
     predict = Prediction(trainer.model, trainer.config.evaluate.batch_size)
     evaluator = Evaluator(trainer.task, predict, trainer.task.cases(), seed=0)

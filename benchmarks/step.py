@@ -1,8 +1,9 @@
 """A training step of this project against the same machine in stock Keras.
 
 Both train the same cell on the same batch: batch 32, 20 steps, N 128, M 20, an LSTM of 100. Ours is
-`runner.step.TrainingStep` with its default settings; the other is `keras.layers.RNN(NTMCell)` under
-`fit` with Keras' default compilation, which is a TensorFlow graph without XLA on a CPU.
+`runner.training.step.TrainingStep` with its default settings; the other is
+`keras.layers.RNN(NTMCell)` under `fit` with Keras' default compilation, which is a TensorFlow graph
+without XLA on a CPU.
 
     python benchmarks/step.py
 """

@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from runner import files, quiet
-from runner.arguments import Parser
-from runner.errors import friendly
-from runner.study import Seed, Study, read
-from runner.summary import Score, scores, tables, values_of
+from runner.config import quiet
+from runner.config.arguments import Parser
+from runner.config.friendly import friendly
+from runner.results.study import Seed, Study, read
+from runner.results.summary import Score, scores, tables, values_of
+from runner.store import files
 
 CURVES = {
     "loss": Score("loss_bits", "loss, bits a sequence"),
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str]) -> None:
 def write_figures(study: Study, folder: Path, curve: str) -> list[Path]:
     """Write the figures of a study and return their paths. `curve` is a key of `CURVES`."""
     quiet.figures_to_files()
-    from runner import canvas  # matplotlib, only once the arguments are known to be good
+    from runner.reporting import canvas  # matplotlib, only once the arguments are known to be good
 
     files.make(folder)
     made: dict[str, Any] = {}
@@ -70,7 +71,7 @@ def write_figures(study: Study, folder: Path, curve: str) -> list[Path]:
 
 
 def _learning(study: Study, histories: dict[str, Any], curve: str) -> Any:
-    from runner import charts
+    from runner.reporting import charts
 
     optimum = _optimum(study) if curve == "loss" else None
     ends = [{sequences[-1] for sequences, _ in curves} for curves in histories.values()]
@@ -90,7 +91,7 @@ def _learning(study: Study, histories: dict[str, Any], curve: str) -> Any:
 
 
 def _generalisation(study: Study, score: Score) -> Any:
-    from runner import charts
+    from runner.reporting import charts
 
     results = {
         label: {case: values_of(seeds, case, score) for case in study.cases}

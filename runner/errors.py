@@ -1,12 +1,4 @@
-"""Errors that end with one paragraph for a person instead of a stack trace."""
-
-from __future__ import annotations
-
-import os
-import sys
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+"""The errors of a person's making: each has a message that says what would be right."""
 
 
 class ConfigError(Exception):
@@ -19,43 +11,3 @@ class RunError(Exception):
 
 class Refused(BaseException):
     """Carries its cause past Hydra's callbacks, which turn every Exception into a warning."""
-
-
-@contextmanager
-def friendly() -> Iterator[None]:
-    """Run a Hydra application so that a person's errors end in one paragraph on stderr.
-
-    The exit status is 2 for a configuration that cannot be used, 1 for a `RunError`, 130 for an
-    interrupt. Any other error is a bug and keeps its stack trace (status 1). With
-    HYDRA_FULL_ERROR=1 every error shows one.
-    """
-    asked = os.environ.get("HYDRA_FULL_ERROR")
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints and exits by itself
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
-    except Refused as refused:
-        _stop(refused.__cause__ or refused, with_trace=asked == "1")
-    except Exception as error:
-        _stop(error, with_trace=asked == "1")
-    finally:
-        if asked is None:
-            del os.environ["HYDRA_FULL_ERROR"]
-        else:
-            os.environ["HYDRA_FULL_ERROR"] = asked
-
-
-def _stop(error: BaseException, with_trace: bool) -> None:
-    """End the process with the paragraph that explains `error`; raise it if there is none."""
-    from runner import machine
-    from runner.explain import explain
-
-    text = explain(error)
-    if text is None:
-        raise error
-    if with_trace:
-        traceback.print_exception(error)
-    run_stopped = isinstance(error, RunError) or machine.reason(error) is not None
-    print(f"{'The run stopped' if run_stopped else 'Configuration error'}: {text}", file=sys.stderr)
-    raise SystemExit(1 if run_stopped else 2) from None

@@ -17,31 +17,21 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from runner import (
-    build,
-    canvas,
-    checkpoint,
-    compiled,
-    data,
-    device,
-    interrupts,
-    machine,
-    outcome,
-    records,
-    saved,
-    worker,
-)
-from runner.checkpoint import CHECKPOINTS
+from runner.config import machine, saved
+from runner.config.schema import cases_from, task_from
 from runner.errors import ConfigError, RunError
-from runner.evaluate import Evaluator
-from runner.files import METRICS, MODEL, STATUS, make, replace_with, write_json
-from runner.prediction import Prediction
-from runner.progress import Progress as Terminal
-from runner.report import Reporter, run_figures
-from runner.schema import cases_from, task_from
-from runner.step import TrainingStep
-from runner.tensorboard import TensorBoardLog
-from runner.train import Progress, Training
+from runner.reporting import canvas, outcome
+from runner.reporting.progress import Progress as Terminal
+from runner.reporting.report import Reporter, run_figures
+from runner.reporting.tensorboard import TensorBoardLog
+from runner.store import checkpoint, records
+from runner.store.checkpoint import CHECKPOINTS
+from runner.store.files import METRICS, MODEL, STATUS, make, replace_with, write_json
+from runner.training import build, compiled, data, device, interrupts, worker
+from runner.training.evaluate import Evaluator
+from runner.training.prediction import Prediction
+from runner.training.step import TrainingStep
+from runner.training.train import Progress, Training
 from tasks import Task
 
 log = logging.getLogger(__name__)
@@ -75,7 +65,8 @@ class _Prepared(NamedTuple):
 def run(config: Any, directory: Path) -> float:
     """Train or evaluate, and leave a complete run directory, however it ends.
 
-    config: as `runner.checks.settle` returns it. directory: `runner.ownership.claimed` for it.
+    config: as `runner.config.checks.settle` returns it.
+    directory: `runner.config.ownership.claimed` for it.
 
     Returns:
         The loss in bits a sequence at the task's deciding case (or the first one evaluated): what

@@ -14,10 +14,12 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from runner import records
-from runner.arguments import Parser
-from runner.errors import ConfigError, friendly
-from runner.files import (
+from runner.config.arguments import Parser
+from runner.config.friendly import friendly
+from runner.config.saved import CONFIG, check_folder
+from runner.errors import ConfigError
+from runner.store import records
+from runner.store.files import (
     METRICS,
     MODEL,
     STATUS,
@@ -28,7 +30,6 @@ from runner.files import (
     write_json,
     write_text,
 )
-from runner.saved import CONFIG, check_folder
 from tasks import TASKS
 
 LARGEST = 1_000_000  # bytes

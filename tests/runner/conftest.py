@@ -9,7 +9,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from runner import compiled, schema
+from runner.config import schema
+from runner.training import compiled
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 Compose = Callable[..., DictConfig]

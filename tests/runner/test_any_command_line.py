@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from runner.schema import GROUPS, Config, Evaluate, Ntm, Trainer
+from runner.config.schema import GROUPS, Config, Evaluate, Ntm, Trainer
 
 from . import forked
 

@@ -8,8 +8,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, open_dict
 
-from runner import schema
-from runner.callbacks import CheckFirst
+from runner.config import schema
+from runner.config.callbacks import CheckFirst
 from runner.errors import ConfigError, Refused
 
 from .conftest import ROOT

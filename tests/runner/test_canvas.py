@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from runner import canvas, charts
+from runner.reporting import canvas, charts
 
 
 def test_save_writes_the_whole_png_or_leaves_what_was_there(
@@ -45,5 +45,8 @@ def test_a_figure_is_forgotten_with_its_last_reference() -> None:
 
 
 def test_pyplot_is_not_imported() -> None:
-    code = "import sys, runner.figures, runner.charts; sys.exit('matplotlib.pyplot' in sys.modules)"
+    code = (
+        "import sys, runner.reporting.figures, runner.reporting.charts; "
+        "sys.exit('matplotlib.pyplot' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

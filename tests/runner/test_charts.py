@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 
-from runner import canvas, charts
+from runner.reporting import canvas, charts
 
 
 def test_curves_draw_the_median_and_hold_the_last_value_of_a_short_run() -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from runner import checkpoint
 from runner.errors import ConfigError
+from runner.store import checkpoint
 
 
 def variables(scale: float) -> list[tf.Variable]:

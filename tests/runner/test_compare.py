@@ -14,9 +14,11 @@ import pytest
 from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 
-from runner import canvas, compare, study
+from runner import compare
 from runner.errors import ConfigError
-from runner.files import make, write_json, write_text
+from runner.reporting import canvas
+from runner.results import study
+from runner.store.files import make, write_json, write_text
 
 from .conftest import ROOT, Compose
 
@@ -294,7 +296,7 @@ def test_a_mistake_is_one_paragraph_and_status_2(arguments: list[str]) -> None:
 
 def test_neither_tensorflow_nor_keras_is_imported() -> None:
     code = (
-        "import sys, runner.compare, runner.ship, runner.charts\n"
+        "import sys, runner.compare, runner.ship, runner.reporting.charts\n"
         "sys.exit(bool({'tensorflow', 'keras'} & set(sys.modules)))"
     )
     assert command("-c", code).returncode == 0

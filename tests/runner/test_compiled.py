@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from runner import compiled
 from runner.errors import RunError
+from runner.training import compiled
 
 ROOT = Path(__file__).parents[2]
 # What a job does, at its smallest: name the directory, import TensorFlow, compile.
 PROGRAM = """
 import sys
-from runner import compiled, quiet
+from runner.config import quiet
+from runner.training import compiled
 compiled.keep(sys.argv[1])
 with quiet.native_notices():
     import tensorflow as tf

@@ -10,9 +10,9 @@ import pytest
 import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from runner import checks, command_line, recipe
+from runner.config import checks, command_line, recipe
+from runner.config.schema import GROUPS, task_from
 from runner.errors import ConfigError
-from runner.schema import GROUPS, task_from
 from tasks import TASKS
 
 from .conftest import ROOT, Compose

@@ -15,11 +15,14 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from runner import build, checks, command_line, compare, job, saved, ship, study, sweep
+from runner import compare, job, ship
+from runner.config import checks, command_line, saved
+from runner.config.schema import task_from
 from runner.errors import ConfigError, RunError
-from runner.files import write_json
-from runner.schema import task_from
-from runner.summary import tables
+from runner.results import study, sweep
+from runner.results.summary import tables
+from runner.store.files import write_json
+from runner.training import build
 
 from .conftest import Compose
 from .test_ship import TINY

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from runner import data
-from runner.schema import task_from
+from runner.config.schema import task_from
+from runner.training import data
 from tasks import Task
 
 from .conftest import Compose

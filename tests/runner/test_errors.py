@@ -12,8 +12,9 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import ConfigCompositionException
 from omegaconf.errors import OmegaConfBaseException
 
-from runner.errors import ConfigError, Refused, RunError, friendly
-from runner.explain import LISTED, explain
+from runner.config.explain import LISTED, explain
+from runner.config.friendly import friendly
+from runner.errors import ConfigError, Refused, RunError
 
 from .conftest import ROOT, Compose
 

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from runner import canvas, checks, job
+from runner import job
+from runner.config import checks
+from runner.reporting import canvas
 from tasks import TASKS
 
 from .conftest import Compose

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from runner import figures
+from runner.reporting import figures
 
 SLOTS = 16
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runner import files
 from runner.errors import ConfigError
+from runner.store import files
 
 
 def test_write_replaces_the_old_file_and_leaves_nothing_else(tmp_path: Path) -> None:

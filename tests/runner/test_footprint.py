@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runner import build, checks, footprint
+from runner.config import checks, footprint
+from runner.config.schema import task_from
 from runner.errors import ConfigError
-from runner.schema import task_from
+from runner.training import build
 
 from .conftest import Compose
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from runner import interrupts
+from runner.training import interrupts
 
 
 @pytest.fixture(autouse=True)

@@ -17,13 +17,16 @@ import tensorflow as tf
 from omegaconf import DictConfig, OmegaConf
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 
-import runner.prediction
-import runner.step
-from runner import build, checkpoint, job, saved
+import runner.training.prediction
+import runner.training.step
+from runner import job
+from runner.config import saved
+from runner.config.schema import task_from
 from runner.errors import ConfigError, RunError
-from runner.schema import task_from
-from runner.step import TrainingStep
-from runner.train import Training
+from runner.store import checkpoint
+from runner.training import build
+from runner.training.step import TrainingStep
+from runner.training.train import Training
 
 from .conftest import Compose
 
@@ -116,8 +119,8 @@ def test_a_run_compiles_its_step_and_its_predictions_once(
 
     monkeypatch.setattr(Training, "run", watched)
     # As in a process that has compiled nothing yet.
-    monkeypatch.setattr(runner.step, "_steps", {})
-    monkeypatch.setattr(runner.prediction, "_probabilities", {})
+    monkeypatch.setattr(runner.training.step, "_steps", {})
+    monkeypatch.setattr(runner.training.prediction, "_probabilities", {})
     run(composed(*TINY, "trainer.steps=8"), tmp_path)
     (training,) = trainings
     step, predict = training.step, training.evaluator.predict
@@ -445,11 +448,11 @@ def test_a_step_that_fails_on_its_way_loses_none_before_it(
 
     monkeypatch.setattr(TrainingStep, "_run", fails_at_step_7)
     monkeypatch.setattr(TrainingStep, "__call__", watched)
-    monkeypatch.setattr(runner.step, "_steps", {})
+    monkeypatch.setattr(runner.training.step, "_steps", {})
     config = composed(*TINY, "trainer.steps=20", f"trainer.log_every={log_every}")
     with pytest.raises(tf.errors.InvalidArgumentError, match="worn out"):
         run(config, tmp_path)
-    assert 7 <= len(waited) <= 7 + runner.step.AHEAD
+    assert 7 <= len(waited) <= 7 + runner.training.step.AHEAD
     assert not any(waited)
     assert tf.config.experimental.get_synchronous_execution()
     assert "worn out" in read(tmp_path, "status.json")["error"]

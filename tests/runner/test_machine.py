@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from runner import job, machine, saved
-from runner.errors import RunError, friendly
-from runner.files import read_json
+from runner import job
+from runner.config import machine, saved
+from runner.config.friendly import friendly
+from runner.errors import RunError
+from runner.store.files import read_json
 
 from .conftest import Compose
 from .test_errors import run

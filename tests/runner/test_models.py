@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from runner import checks, job, saved, ship
-from runner.files import MODEL
-from runner.schema import task_from
+from runner import job, ship
+from runner.config import checks, saved
+from runner.config.schema import task_from
+from runner.store.files import MODEL
 from tasks import TASKS
 
 from .conftest import ROOT, Compose

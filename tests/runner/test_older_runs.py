@@ -19,9 +19,10 @@ import tensorflow as tf
 from omegaconf import OmegaConf
 
 import ntm
-from runner import checkpoint, checks, command_line, names, ownership, saved
+from runner.config import checks, command_line, names, ownership, saved
 from runner.errors import ConfigError
-from runner.sweep import read_run
+from runner.results.sweep import read_run
+from runner.store import checkpoint
 
 from .conftest import ROOT, Compose
 

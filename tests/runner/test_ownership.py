@@ -12,16 +12,17 @@ import pytest
 import tensorflow as tf
 from omegaconf import DictConfig, OmegaConf
 
-from runner import checkpoint, ownership, saved
+from runner.config import ownership, saved
 from runner.errors import ConfigError
-from runner.files import write_json
+from runner.store import checkpoint
+from runner.store.files import write_json
 
 from .conftest import Compose
 
 HOLDER = """
 import sys
 from pathlib import Path
-from runner import ownership
+from runner.config import ownership
 with ownership.held(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

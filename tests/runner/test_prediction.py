@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from runner import build, data
-from runner.prediction import Prediction
-from runner.schema import task_from
+from runner.config.schema import task_from
+from runner.training import build, data
+from runner.training.prediction import Prediction
 from tasks import Batch
 
 from .conftest import Compose

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from runner import progress
-from runner.progress import Progress, breakdown, breakdown_text, print_results
+from runner.reporting import progress
+from runner.reporting.progress import Progress, breakdown_text, print_results
+from runner.training.evaluate import breakdown
 
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 RESULTS: dict[str, dict[str, Any]] = {

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from runner import quiet
+from runner.config import quiet
 
 
 def write() -> None:

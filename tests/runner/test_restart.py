@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from omegaconf import DictConfig
 
-from runner import checkpoint, job
-from runner.step import TrainingStep
+from runner import job
+from runner.store import checkpoint
+from runner.training.step import TrainingStep
 
 from .conftest import Compose
 

@@ -9,9 +9,10 @@ import pytest
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from runner import checkpoint, checks, command_line, saved
+from runner.config import checks, command_line, saved
+from runner.config.schema import GROUPS, task_from
 from runner.errors import ConfigError
-from runner.schema import GROUPS, task_from
+from runner.store import checkpoint
 from tasks import RepeatCopy
 
 from .conftest import Compose

@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
-from runner import build, data
-from runner.schema import task_from
-from runner.step import TrainingStep
+from runner.config.schema import task_from
+from runner.training import build, data
+from runner.training.step import TrainingStep
 
 from .conftest import Compose
 

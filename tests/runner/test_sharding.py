@@ -2,7 +2,7 @@
 
 import pytest
 
-from runner.sharding import usable_shards
+from runner.training.sharding import usable_shards
 
 
 @pytest.mark.parametrize(
@@ -16,5 +16,5 @@ def test_shards_divide_the_batch(batch: int, most: int, shards: int) -> None:
 def test_shards_fit_into_the_cache(
     batch: int, shards: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.cores.share", lambda: 2)
+    monkeypatch.setattr("runner.training.cores.share", lambda: 2)
     assert usable_shards(batch, None) == shards

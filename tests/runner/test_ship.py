@@ -14,9 +14,10 @@ import h5py
 import pytest
 from omegaconf import OmegaConf
 
-from runner import job, saved, ship
+from runner import job, ship
+from runner.config import saved
 from runner.errors import ConfigError
-from runner.files import write_json
+from runner.store.files import write_json
 
 from .conftest import ROOT, Compose
 from .test_models import FILES, outcome

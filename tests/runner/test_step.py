@@ -9,10 +9,10 @@ import tensorflow as tf
 from omegaconf import DictConfig
 
 from ntm import Schedule
-from runner import build, data
-from runner.prediction import Prediction
-from runner.schema import task_from
-from runner.step import TrainingStep
+from runner.config.schema import task_from
+from runner.training import build, data
+from runner.training.prediction import Prediction
+from runner.training.step import TrainingStep
 from tasks import Batch, Task
 
 from .conftest import Compose

@@ -15,8 +15,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from runner import checkpoint, cores, sweep
-from runner.files import make, read_json, write_json, write_text
+from runner.results import sweep
+from runner.store import checkpoint
+from runner.store.files import make, read_json, write_json, write_text
+from runner.training import cores
 
 from .conftest import ROOT
 
@@ -158,7 +160,7 @@ def test_the_table_is_written_once_however_the_sweep_ends(ends_well: bool, folde
     """Hydra calls on_multirun_end only when every job succeeded."""
     script = f"""
 from omegaconf import OmegaConf
-from runner import sweep
+from runner.results import sweep
 
 config = OmegaConf.create({{"hydra": {{"sweep": {{"dir": {str(folder)!r}}}}}}})
 table = sweep.SweepTable()

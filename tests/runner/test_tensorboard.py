@@ -13,8 +13,8 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import EventA
 from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.util import tensor_util
 
-from runner.canvas import to_png
-from runner.tensorboard import TensorBoardLog, flatten, sweep_hparams_config
+from runner.reporting.canvas import to_png
+from runner.reporting.tensorboard import TensorBoardLog, flatten, sweep_hparams_config
 
 CONFIG: dict[str, Any] = {"seed": 3, "ntm": {"read_heads": 2}, "trainer": {"shards": None}}
 

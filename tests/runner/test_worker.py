@@ -18,7 +18,7 @@ from pathlib import Path
 from joblib import Parallel, delayed
 
 def job(folder, number):
-    from runner import worker
+    from runner.training import worker
 
     with worker.ends_with_its_sweep():
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -36,7 +36,7 @@ Parallel(n_jobs=2)(delayed(job)(Path(sys.argv[1]), number) for number in range(4
 """
 RUN = """
 import os, time
-from runner import worker
+from runner.training import worker
 
 parent = os.getppid()
 with worker.ends_with_its_sweep():

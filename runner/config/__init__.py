@@ -1,0 +1,1 @@
+"""From a command line to the configuration that runs, checked before anything heavy starts."""

@@ -1,0 +1,67 @@
+"""The command line as a person writes it, turned into what Hydra's grammar takes.
+
+Three things are made easier than Hydra alone has them: a key that has another name today is taken
+for that, cases need no quotes, as in `evaluate.cases=[length=20,length=120]`, and `checkpoint=DIR`,
+`resume=DIR` or `init_from=DIR` brings the saved run's task, model, controller and optimizer along,
+so that their values can be overridden.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from runner.config import names
+from runner.config.saved import RUNS, saved_names
+from runner.config.schema import GROUPS
+from runner.errors import ConfigError
+
+CASES = "evaluate.cases="
+
+
+def complete(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments for Hydra. Raises ConfigError for a group without an option."""
+    for argument in arguments:
+        _refuse_no_option(argument)
+    quoted = [_quote_cases(_with_name_of_today(argument)) for argument in arguments]
+    stated = {argument.partition("=")[0] for argument in quoted}
+    for place, argument in enumerate(quoted):
+        key, _, folder = argument.partition("=")
+        if key in RUNS:  # Beside it: Hydra takes no overrides on both sides of an option.
+            made_with = saved_names(Path(folder.strip("'\"")).expanduser())
+            added = [f"{group}={name}" for group, name in made_with.items() if group not in stated]
+            return [*quoted[: place + 1], *added, *quoted[place + 1 :]]
+    return quoted
+
+
+def _refuse_no_option(argument: str) -> None:
+    """Refuse `task=null`: Hydra's own message would not name the group."""
+    group, equals, option = argument.partition("=")
+    if equals and group in GROUPS and option.strip().lower() in ("null", "", "~"):
+        raise ConfigError(
+            f"{argument} chooses nothing: write {group}=... with one of {', '.join(GROUPS[group])}."
+        )
+
+
+def _with_name_of_today(argument: str) -> str:
+    """The argument with the key's name of today, and a line on stderr if it has changed."""
+    result = names.override_today(argument)
+    if result != argument:
+        print(f"{names.note(argument.partition('=')[0].lstrip('+~'))}.", file=sys.stderr)
+    return result
+
+
+def _quote_cases(argument: str) -> str:
+    """Quote the cases of `evaluate.cases=...`: a size that comes again starts the next case."""
+    value = argument.removeprefix(CASES)
+    if value == argument or "=" not in value or set(value) & set("'\""):
+        return argument
+    cases: list[dict[str, str]] = [{}]
+    for part in value.removeprefix("[").removesuffix("]").split(","):
+        size = part.partition("=")[0].strip()
+        if size in cases[-1]:
+            cases.append({})
+        cases[-1][size] = part.strip()
+    names = (",".join(case.values()) for case in cases)
+    return CASES + "[" + ",".join(f'"{name}"' for name in names) + "]"

@@ -1,0 +1,182 @@
+"""A directory belongs to one run: the same configuration goes on in it, any other is refused.
+
+What a directory holds is asked of its checkpoint and of `.hydra/config.yaml`. Nothing in it is
+written before this run is known to own it, and no second process writes beside the first.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from omegaconf import DictConfig, OmegaConf
+
+from runner.config import saved
+from runner.errors import ConfigError
+from runner.store import checkpoint, records
+from runner.store.checkpoint import CHECKPOINTS
+from runner.store.files import MODEL, make, unfinished
+from runner.store.model_file import fault
+
+log = logging.getLogger(__name__)
+
+LOCK = ".lock"
+ENDED = ("solved", "finished")
+# Values that say where and how a run is computed and shown, not what it is.
+HOW = ("device", "compilation_cache", "resume", "trainer.verbose", "recipe")
+NAMES = {"train": "a training", "evaluate": "an evaluation"}
+CHOICE = ".name"  # the key of the option that was chosen of a group
+MOST_KEYS = 6  # that a refusal lists
+
+
+def check(config: DictConfig, directory: Path) -> None:
+    """Refuse a directory that another run owns, or that a living process works in.
+
+    Only reads. config: as `runner.config.checks.settle` returns it. Raises ConfigError.
+    """
+    if not directory.is_dir():
+        return
+    with _lock(directory) if (directory / LOCK).exists() else nullcontext():
+        _check_owner(config, directory)
+
+
+@contextmanager
+def claimed(config: DictConfig, directory: Path) -> Iterator[None]:
+    """Hold a directory for this run: no other process can, until this one leaves or dies.
+
+    What a killed process has left half-written is deleted. Raises ConfigError as `check` does; a
+    directory that was empty is then removed.
+    """
+    new = not directory.exists() or not any(directory.iterdir())
+    try:
+        with held(directory):
+            _check_owner(config, directory)
+            _clean(directory)
+            yield
+    except ConfigError:
+        if new and {path.name for path in directory.iterdir()} <= {LOCK}:
+            (directory / LOCK).unlink(missing_ok=True)
+            directory.rmdir()
+        raise
+
+
+@contextmanager
+def held(directory: Path) -> Iterator[None]:
+    """Hold the lock of a directory, which is made if missing. Raises ConfigError if it is held."""
+    make(directory)
+    with _lock(directory):
+        (directory / LOCK).write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
+        yield
+
+
+def is_complete(config: DictConfig, directory: Path) -> bool:
+    """Whether a directory holds this run, all of it, ended and evaluated."""
+    try:
+        ended = records.status(directory).get("status") in ENDED
+        evaluated = "evaluation" in records.metrics(directory)
+    except ConfigError:  # Damaged: what can be made again is made again.
+        return False
+    if not ended or not evaluated or (config.mode == "train" and fault(directory / MODEL)):
+        return False
+    return not any(_differences(config, was, HOW) for was in _recorded(config, directory))
+
+
+def _check_owner(config: DictConfig, directory: Path) -> None:
+    free = (*HOW, *saved.FREE_IN_RESUMING) if config.mode == "train" else HOW
+    for was in _recorded(config, directory):
+        different = _differences(config, was, free)
+        if different:
+            raise ConfigError(_refusal(different, directory))
+    if config.mode == "train":
+        saved.check_steps(f"the run in {directory}", directory, config)
+
+
+def _recorded(config: DictConfig, directory: Path) -> Iterator[DictConfig]:
+    """The configurations that a directory says were run in it."""
+    if (directory / saved.CONFIG).exists():
+        yield saved.load(directory, config)
+    found = checkpoint.latest(directory / CHECKPOINTS, quiet=True)
+    if found is not None:
+        made = checkpoint.config_of(found)
+        if made:
+            yield saved.typed(made, config, found)
+
+
+def _differences(
+    config: DictConfig, was: DictConfig, free: Sequence[str]
+) -> dict[str, tuple[Any, Any]]:
+    """Keys that are not free, with their value in `was` and now."""
+    before, now = (dict(_flat(OmegaConf.to_container(c, resolve=True))) for c in (was, config))
+    return {
+        key: (before.get(key), now.get(key))
+        for key in dict.fromkeys([*before, *now])
+        if before.get(key) != now.get(key)
+        and not any(f"{key}.".startswith(f"{each}.") for each in free)
+    }
+
+
+def _flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _refusal(different: Mapping[str, tuple[Any, Any]], directory: Path) -> str:
+    """What differs, and the two ways out."""
+    if "mode" in different:
+        held, given = (NAMES.get(mode, "a run") for mode in different["mode"])
+        return (
+            f"{directory} holds {held}, and {given} has a directory of its own: leave "
+            "hydra.run.dir out, or name another one."
+        )
+    chosen_first = sorted(different, key=lambda key: not key.endswith(CHOICE))
+    listed = [
+        f"{key.removesuffix(CHOICE)}={_short(different[key][0])}, not {_short(different[key][1])}"
+        for key in chosen_first
+    ]
+    more = f" and {len(listed) - MOST_KEYS} more" if len(listed) > MOST_KEYS else ""
+    return (
+        f"{directory} holds another run, made with {'; '.join(listed[:MOST_KEYS])}{more}. State "
+        "another directory (hydra.run.dir=..., or hydra.sweep.dir=... of a sweep), or delete this "
+        "one to begin anew in it."
+    )
+
+
+def _short(value: Any) -> str:
+    return "null" if value is None else str(value)
+
+
+@contextmanager
+def _lock(directory: Path) -> Iterator[None]:
+    """Hold the lock of a directory, or raise ConfigError. It dies with its process."""
+    path = directory / LOCK
+    try:
+        lock = FileLock(path).acquire(blocking=False)
+    except Timeout:
+        raise ConfigError(
+            f"{directory} is in use by a running process ({path.read_text().strip()}): wait until "
+            "it has ended, or state another directory (hydra.run.dir=..., or hydra.sweep.dir=... "
+            "of a sweep)."
+        ) from None
+    with lock:
+        yield
+
+
+def _clean(directory: Path) -> None:
+    """Delete what a killed process has left half-written, and say that there was one."""
+    killed = False
+    for folder in (directory, *(path for path in directory.iterdir() if path.is_dir())):
+        for path in unfinished(folder):
+            path.unlink()
+    with suppress(ConfigError):  # A damaged record is replaced by that of this run.
+        killed = records.status(directory).get("status") == "running"
+    if killed:
+        log.warning("an earlier process in %s ended without a word; its work is kept", directory)

@@ -1,0 +1,193 @@
+"""Runs to be compared: seeds under labels, read from the folders of sweeps or of single runs.
+
+Only files are read. What would make a comparison mean nothing is refused: runs of two tasks, or
+runs under one label that differ in more than their seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from runner.config.schema import task_from
+from runner.errors import ConfigError
+from runner.results import sweep
+from runner.store import records
+from runner.store.files import METRICS
+from tasks import Task
+
+# Values in which runs may differ and still be seeds of one experiment.
+NO_MATTER = (
+    *("seed", "device", "compilation_cache", "resume", "checkpoint", "evaluate.batch_size"),
+    *("trainer.shards", "trainer.verbose", "trainer.log_every", "trainer.checkpoint_every"),
+)
+UNFINISHED = ("not started", "running", "interrupted", "failed")
+
+
+class Seed(NamedTuple):
+    """One run: what it left, and the points of its training curve, empty if it left none."""
+
+    folder: Path
+    run: sweep.Run
+    history: list[dict[str, Any]]
+
+    @property
+    def seed(self) -> Any:
+        return self.run.config.get("seed")
+
+    def metric(self, name: str) -> Any:
+        """A number of `metrics.json`, None if the run did not get to it."""
+        return self.run.metrics.get(name)
+
+    def score(self, case: str, name: str) -> float | None:
+        """A score of a case, such as `bit_errors`, a sequence."""
+        value = self.metric(f"{case} {name}_per_sequence")
+        return value if isinstance(value, int | float) else None
+
+    @property
+    def cases(self) -> list[str]:
+        """The cases that it was evaluated on."""
+        return [key.partition(" ")[0] for key in self.run.metrics if key.endswith(" bit_accuracy")]
+
+
+@dataclass(frozen=True)
+class Study:
+    """Seeds under labels.
+
+    tasks: the task of each label with a run that was started, with its training ranges.
+    cases: all that any run was evaluated on, shortest first.
+    """
+
+    tasks: dict[str, Task]
+    seeds: dict[str, list[Seed]]
+    cases: list[str]
+
+    @property
+    def task(self) -> Task:
+        """The task that all labels share."""
+        return next(iter(self.tasks.values()))
+
+    @property
+    def trained(self) -> list[str]:
+        """The cases inside the training range of every label."""
+        tasks = self.tasks.values()
+        return [case for case in self.cases if all(task.trains_on(case) for task in tasks)]
+
+
+def read(arguments: Sequence[str]) -> Study:
+    """Read what `LABEL=FOLDER` or `FOLDER` arguments name.
+
+    A folder is that of a sweep or of one run. Folders with the same label are joined. Without a
+    label the runs of a folder are grouped by what they state differently beside the seed.
+
+    Raises ConfigError.
+    """
+    seeds: dict[str, list[Seed]] = {}
+    for argument in arguments:
+        label, folder = _split(argument)
+        for seed in _seeds(folder):
+            seeds.setdefault(label or _own_label(seed, folder), []).append(seed)
+    for label, members in seeds.items():
+        _check_same(label, members)
+    found_tasks = {label: _task(members) for label, members in seeds.items()}
+    tasks = {label: task for label, task in found_tasks.items() if task}
+    if not tasks:
+        raise ConfigError(f"no run in {', '.join(arguments)} was started: none has .hydra/.")
+    _check_one_task(tasks)
+    task = next(iter(tasks.values()))
+    found = {case for members in seeds.values() for seed in members for case in seed.cases}
+    return Study(tasks, seeds, sorted(found, key=lambda case: _steps(task, case, arguments)))
+
+
+def _steps(task: Task, case: str, arguments: Sequence[str]) -> int:
+    try:
+        return task.steps(**task.parse_case(case))
+    except ValueError as error:
+        raise ConfigError(f"a run in {', '.join(arguments)} was evaluated on {error}.") from None
+
+
+def _split(argument: str) -> tuple[str, Path]:
+    """The label, empty if there is none, and the folder."""
+    label, _, name = argument.rpartition("=")
+    folder = Path(argument) if not label or Path(argument).is_dir() else Path(name)
+    if not folder.is_dir():
+        raise ConfigError(
+            f"{folder} is not a folder: state LABEL=FOLDER with the folder of a sweep (such as "
+            "multirun/...) or of a run (such as outputs/copy/...)."
+        )
+    return ("" if folder == Path(argument) else label), folder
+
+
+def _seeds(folder: Path) -> list[Seed]:
+    if (folder / ".hydra").is_dir() or (folder / METRICS).exists():
+        return [_seed(folder, sweep.read_run(folder, 0))]
+    found = [_seed(folder / str(run.number), run) for run in sweep.read(folder)]
+    if not found:
+        raise ConfigError(
+            f"{folder} holds no run: state the folder of a sweep, with 0/ 1/ 2/ ... in it, or of "
+            "a run, with .hydra/ in it."
+        )
+    return found
+
+
+def _seed(folder: Path, run: sweep.Run) -> Seed:
+    records.refuse_references(folder, run.config)
+    return Seed(folder, run, records.history(folder))
+
+
+def _own_label(seed: Seed, folder: Path) -> str:
+    if not seed.run.config:
+        return str(seed.folder)
+    stated = [f"{key}={value}" for key, value in seed.run.group if key not in NO_MATTER]
+    return ", ".join(stated) or folder.name
+
+
+def _check_same(label: str, members: Sequence[Seed]) -> None:
+    """Refuse runs that differ in more than their seed; a key that one lacks is null in it."""
+    configs = [dict(_flat(seed.run.config)) for seed in members if seed.run.config]
+    keys = dict.fromkeys(key for config in configs for key in config if key not in NO_MATTER)
+    for key in keys:
+        values = list(dict.fromkeys(str(config.get(key)) for config in configs))
+        if len(values) > 1:
+            raise ConfigError(
+                f"the runs under {label!r} differ in more than their seed: {key} is "
+                f"{' or '.join(values)}. Give each kind a label of its own, with the folders of "
+                "its runs (LABEL=SWEEP/0 LABEL=SWEEP/1 ...), or leave the label out: then a "
+                "sweep is divided by what its runs state."
+            )
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _task(members: Sequence[Seed]) -> Task | None:
+    """The task of the runs, None if none was started."""
+    for seed in members:
+        if seed.run.config:
+            try:
+                return task_from(OmegaConf.create(seed.run.config))
+            except (AttributeError, KeyError, TypeError, OmegaConfBaseException) as error:
+                raise ConfigError(
+                    f"{seed.folder} was not made by this version of the project ({error})."
+                ) from None
+    return None
+
+
+def _check_one_task(tasks: Mapping[str, Task]) -> None:
+    first = next(iter(tasks))
+    for label, task in tasks.items():
+        if task.name != tasks[first].name:
+            raise ConfigError(
+                f"{first!r} holds runs of {tasks[first].name} and {label!r} runs of {task.name}: "
+                "compare the runs of one task at a time."
+            )

@@ -1,0 +1,435 @@
+"""The training loop: batches in, a trained model and its history out."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from omegaconf import OmegaConf
+
+from runner.errors import ConfigError, RunError
+from runner.store import checkpoint
+from runner.store.checkpoint import CHECKPOINTS
+from runner.store.files import HISTORY, write_json
+from runner.training import build, data, interrupts
+from runner.training.evaluate import Evaluator
+from runner.training.step import AHEAD, StepResult, TrainingStep, handed_over
+from tasks import Task
+
+log = logging.getLogger(__name__)
+
+# So many gradients in a row that are not finite end a run.
+MOST_SKIPPED = 10
+
+
+@dataclass
+class Progress:
+    """What a run has done so far, kept in its checkpoints.
+
+    seconds: training alone, without compilation and evaluation, of `timed_steps` steps.
+    restarts: how often it has begun again with other weights; steps and sequences count on.
+    began: the step before the first one of the present weights.
+    judged: whether it was decided to keep them.
+    history: the training curve, a point every `log_every` steps.
+    unlogged: what the steps since the last point gave, each as a `StepResult` lists it.
+    evaluations: the results of the scheduled evaluations.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    timed_steps: int = 0
+    compile_seconds: float = 0.0
+    solved_at_sequences: int | None = None
+    restarts: int = 0
+    began: int = 0
+    judged: bool = False
+    history: list[dict[str, float]] = field(default_factory=list)
+    unlogged: list[list[float]] = field(default_factory=list)
+    evaluations: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Watcher(Protocol):
+    """Who is told how a training goes: the terminal and TensorBoard."""
+
+    def trained(self, step: int, point: dict[str, float]) -> None:
+        """A point of the training curve."""
+
+    def evaluated(self, step: int, results: dict[str, dict[str, float]]) -> None:
+        """The results of a scheduled evaluation."""
+
+    def began_again(self, steps: int) -> None:
+        """The training begins with other weights, and will end after so many steps in all."""
+
+    def flush(self) -> None:
+        """A checkpoint is about to be written: what was told before must not be lost after it."""
+
+
+class Training:
+    """Trains a model as `config.trainer` says, from wherever its checkpoint left it.
+
+    Args:
+        config: the configuration.
+        task: the task.
+        step: the compiled training step.
+        evaluator: scores the scheduled cases.
+        directory: of the run; gets `checkpoints/` and `history.json`.
+    """
+
+    def __init__(
+        self,
+        config: Any,
+        task: Task,
+        step: TrainingStep,
+        evaluator: Evaluator,
+        directory: Path,
+    ) -> None:
+        self.config = config
+        self.task = task
+        self.step = step
+        self.evaluator = evaluator
+        self.directory = directory
+        self.progress = Progress()
+        self._pending: list[tuple[int, StepResult]] = []
+        self._compiled = False
+        self._skipped = 0
+        self._rated = (0, 0.0)
+
+    def restore(self, path: Path) -> None:
+        """Go on from a checkpoint. Raises ConfigError when it does not fit."""
+        progress = checkpoint.restore(path, self.step.variables)
+        try:
+            self.progress = Progress(**progress)
+        except TypeError as error:
+            raise ConfigError(f"{path} is no checkpoint of this version ({error}).") from None
+        self._rated = (self.progress.step, self.progress.seconds)
+        self.step.reseed(self._seed(self.progress.restarts))
+
+    def run(self, watcher: Watcher) -> Progress:
+        """Train to the end of the budget, or until solved if the configuration says so.
+
+        watcher: is told how it goes.
+
+        Raises RunError when loss, gradient or weights are not finite any more. However it ends, a
+        checkpoint of the last sound state is left.
+        """
+        self.watcher = watcher
+        try:
+            with handed_over():
+                while self._attempt():
+                    self._begin_again()
+        except RunError as error:
+            raise RunError(f"{error} {self._what_is_kept()}") from error
+        except BaseException:
+            self._keep()
+            raise
+        if not self._keep():
+            raise RunError(f"{self._not_finite(self.progress.step)} {self._what_is_kept()}")
+        return self.progress
+
+    def _keep(self) -> bool:
+        """Write a checkpoint of the updates made; whether there is something sound to write.
+
+        An interrupt or an error may have come with steps on their way.
+        """
+        with interrupts.held():
+            progress = self.progress
+            progress.step = progress.began + int(self.step.optimizer.iterations.numpy())
+            if not progress.step:
+                return True
+            made = [result for number, result in self._pending if number <= progress.step]
+            self._pending = []
+            rows = map(_numbers_of, made)
+            progress.unlogged += [row for row in rows if np.isfinite(row[0])]
+            return self._write()
+
+    def _write(self) -> bool:
+        """Write `history.json` and a checkpoint; False for weights that are not finite."""
+        progress = self.progress
+        self.watcher.flush()
+        history = {"training": progress.history, "evaluations": progress.evaluations}
+        write_json(self.directory / HISTORY, history)
+        path = checkpoint.save(
+            self.directory / CHECKPOINTS,
+            progress.step,
+            self.step.variables,
+            asdict(progress),
+            OmegaConf.to_container(self.config, resolve=True),  # type: ignore[arg-type]
+        )
+        return path is not None
+
+    def _what_is_kept(self) -> str:
+        """A sentence on what can be gone on with after a run that could not."""
+        self._keep()
+        found = checkpoint.latest(self.directory / CHECKPOINTS)
+        if found is None:
+            return "No checkpoint was written: the weights were not finite when one was due."
+        return f"The checkpoint of step {checkpoint.step_of(found)} holds the last finite weights."
+
+    def _attempt(self) -> bool:
+        """Train with the present weights to the end; whether to begin again with others."""
+        trainer, progress = self.config.trainer, self.progress
+        steps = range(progress.step + 1, self._end() + 1)
+        if progress.step > progress.began:  # What an interrupt has kept from being done.
+            ended = self._ends_after(progress.step)
+            if ended is not None:
+                return ended
+        with data.prefetched(
+            self.task,
+            self.config.seed,
+            steps,
+            trainer.batch_size,
+            trainer.curriculum,
+            progress.began,
+            self.step.on_device,
+        ) as batches:
+            for number, batch in zip(steps, batches, strict=True):
+                self._train(number, batch)
+                ended = self._ends_after(number)
+                if ended is not None:
+                    return ended
+                if number % trainer.checkpoint_every == 0:
+                    self._collect()
+                    if not self._write():
+                        raise RunError(self._not_finite(number))
+        return False
+
+    def _ends_after(self, number: int) -> bool | None:
+        """Log and evaluate after a step if it is time; whether to begin again, None to train on.
+
+        What was done after this step already is not done again.
+        """
+        trainer, evaluations = self.config.trainer, self.progress.evaluations
+        judged = self._to_be_judged(number)
+        if self._due(number, trainer.log_every):
+            self._log()
+        evaluated = bool(evaluations) and evaluations[-1]["step"] == number
+        if not evaluated and (judged or self._due(number, trainer.evaluate_every)):
+            self._evaluate()
+            evaluated = True
+        if evaluated and self._solved() and trainer.stop_when_solved:
+            return False
+        return True if judged and self._got_nowhere() else None
+
+    def _end(self) -> int:
+        """The last step of the present weights."""
+        return self.progress.began + int(self.config.trainer.steps)
+
+    def _due(self, number: int, every: int) -> bool:
+        return number % every == 0 or number == self._end()
+
+    def _to_be_judged(self, number: int) -> bool:
+        """Whether this step's evaluation decides on beginning again."""
+        trainer, progress = self.config.trainer, self.progress
+        if progress.judged or progress.restarts >= trainer.restarts:
+            return False
+        return bool(number - progress.began >= trainer.restart_at)
+
+    def _got_nowhere(self) -> bool:
+        """Whether the evaluation just made says to begin again."""
+        trainer, progress = self.config.trainer, self.progress
+        results = progress.evaluations[-1]["results"]
+        loss = results[self.task.solved_case()]["loss_bits_per_sequence"]
+        progress.judged = bool(loss <= trainer.restart_above)
+        if progress.judged:
+            return False
+        log.info(
+            "step %d: %.4g bits a sequence, more than trainer.restart_above=%g: beginning again "
+            "with other weights (%d of at most %d times)",
+            progress.step,
+            loss,
+            trainer.restart_above,
+            progress.restarts + 1,
+            trainer.restarts,
+        )
+        return True
+
+    def _begin_again(self) -> None:
+        progress = self.progress
+        seed = self._seed(progress.restarts + 1)
+        config = OmegaConf.merge(self.config, {"seed": seed})
+        model = build.model_from(config, self.task)  # An interrupt until here changes nothing.
+        progress.restarts += 1
+        progress.began = progress.step
+        self.step.restart(model, seed)
+        self.watcher.began_again(self._end())
+
+    def _seed(self, restarts: int) -> int:
+        """The seed of the weights, and their noise, after so many new beginnings."""
+        seed = int(self.config.seed)
+        if not restarts:
+            return seed
+        return int(np.random.SeedSequence([seed, restarts]).generate_state(1)[0])
+
+    def _train(self, number: int, batch: Sequence[Any]) -> None:
+        progress = self.progress
+        start = time.perf_counter()
+        with interrupts.held():  # A step that was made must be counted, with what it gave.
+            self._pending.append((number, self.step(*batch)))
+            progress.step = number
+            ahead = AHEAD if self._compiled else 0
+            if len(self._pending) > ahead:
+                float(self._pending[-1 - ahead][1].loss_bits)  # Waits for the device.
+        if self._compiled:
+            progress.seconds += time.perf_counter() - start
+            progress.timed_steps += 1
+        else:
+            progress.compile_seconds += time.perf_counter() - start
+            self._compiled = True
+
+    def _collect(self) -> None:
+        """Read what the steps since the last time gave, and check it."""
+        start = time.perf_counter()
+        with interrupts.held():
+            numbers = [number for number, _ in self._pending]
+            rows = [_numbers_of(result) for _, result in self._pending]
+            self._pending = []
+            self.progress.seconds += time.perf_counter() - start
+            self._check_finite(numbers, rows)
+            self.progress.unlogged += rows
+
+    def _log(self) -> None:
+        """Make a point of the curve of the steps since the last one, and tell the watcher."""
+        self._collect()
+        progress = self.progress
+        if not progress.unlogged:
+            return
+        table = np.array(progress.unlogged)
+        loss, errors, _, skipped = table.mean(axis=0)
+        norms = table[:, 2][np.isfinite(table[:, 2])]
+        batch_size = self.config.trainer.batch_size
+        point = {
+            "loss_bits": float(loss),
+            "bit_errors": float(errors),
+            "gradient_norm": float(norms.mean()) if norms.size else 0.0,
+            "skipped_updates": float(skipped),
+            "learning_rate": float(self.step.optimizer.learning_rate.numpy()),
+            "sequences_per_second": self._rate(),
+        }
+        with interrupts.held():
+            progress.unlogged = []
+            progress.history.append(
+                {"step": progress.step, "sequences": progress.step * batch_size, **point}
+            )
+            self.watcher.trained(progress.step, point)
+
+    def _rate(self) -> float:
+        """Sequences a second since the point before."""
+        progress = self.progress
+        steps, seconds = progress.step - self._rated[0], progress.seconds - self._rated[1]
+        self._rated = (progress.step, progress.seconds)
+        return steps * self.config.trainer.batch_size / seconds if seconds > 0 else 0.0
+
+    def _check_finite(self, numbers: list[int], table: list[list[float]]) -> None:
+        """Stop at a loss that is not finite, or at too many gradients in a row that are not.
+
+        A gradient through hundreds of steps may overflow once although the loss is sound. Its
+        update was not made, and the training goes on.
+        """
+        for number, (loss, _, norm, skipped) in zip(numbers, table, strict=True):
+            self._skipped = self._skipped + 1 if skipped else 0
+            if not np.isfinite(loss) or self._skipped == MOST_SKIPPED:
+                break
+            if skipped:
+                log.warning("step %d: the gradient's norm is %g, no update made", number, norm)
+        else:
+            return
+        raise RunError(
+            f"step {number}: the loss is {loss:.4g} bits a sequence and the gradient's norm "
+            f"{norm:.4g}; first not finite: {self._first_not_finite(number)}. {self._advice()}"
+        )
+
+    def _not_finite(self, number: int) -> str:
+        """What to say of an update that has left numbers that are not finite."""
+        found = self._weight_not_finite() or "the optimizer's state"
+        return f"step {number}: {found} is not finite after this update. {self._advice()}"
+
+    def _advice(self) -> str:
+        trainer, optimizer = self.config.trainer, self.config.optimizer
+        return (
+            f"A smaller optimizer.learning_rate (now {optimizer.learning_rate:g}) or "
+            f"trainer.clip_norm (now {trainer.clip_norm}), or a larger optimizer.epsilon (now "
+            f"{optimizer.epsilon:g}), may help."
+        )
+
+    def _weight_not_finite(self) -> str | None:
+        """Name of the first weight that is not finite now."""
+        step = self.step
+        variables = step.model.trainable_variables
+        named = list(zip(variables, step.separate(step.weights.value), strict=True))
+        named += [(variable, variable.value) for variable in step.model.non_trainable_variables]
+        for variable, value in named:
+            if not np.isfinite(value.numpy()).all():
+                return f"the weight {variable.path}"
+        return None
+
+    def _first_not_finite(self, number: int) -> str:
+        """Name of the first weight, or else the first gradient, of a step that is not finite."""
+        found = self._weight_not_finite()
+        if found is not None:
+            return found
+        step, trainer = self.step, self.config.trainer
+        batch = data.training_batch(
+            self.task,
+            self.config.seed,
+            number,
+            trainer.batch_size,
+            trainer.curriculum,
+            self.progress.began,
+        )
+        # Of the step `number` (from 1), where its gradient was taken.
+        updates = number - self.progress.began - 1
+        weights = step.noisy(step.weights.value, updates)
+        constants = [v.value for v in step.model.non_trainable_variables]
+        _, (gradient,), _ = step.gradients(weights, constants, step.schedule(updates), *batch[:4])
+        parts = step.separate(gradient)
+        for variable, part in zip(step.model.trainable_variables, parts, strict=True):
+            if not np.isfinite(part.numpy()).all():
+                return f"the gradient of {variable.path}"
+        return "the loss, with gradients that are finite again on the present weights"
+
+    def _evaluate(self) -> None:
+        """Evaluate the present weights, and tell the watcher."""
+        progress = self.progress
+        self._log()
+        results = self._results()
+        numbers = {case: _numbers(summary) for case, summary in results.items()}
+        with interrupts.held():
+            progress.evaluations.append({"step": progress.step, "results": numbers})
+            self.watcher.evaluated(progress.step, results)
+
+    def _solved(self) -> bool:
+        """Whether the last evaluation found the task solved; notes when it was first."""
+        progress = self.progress
+        solved = self.task.solved(progress.evaluations[-1]["results"][self.task.solved_case()])
+        if solved and progress.solved_at_sequences is None:
+            progress.solved_at_sequences = progress.step * self.config.trainer.batch_size
+            log.info("solved after %d sequences", progress.solved_at_sequences)
+        return solved
+
+    def _results(self) -> dict[str, dict[str, Any]]:
+        """All sequences for the case that decides, one batch for each other: they are for show."""
+        few, deciding = self.evaluator.predict.batch_size, self.task.solved_case()
+        results: dict[str, dict[str, Any]] = {}
+        for case in self.evaluator.cases:
+            results |= self.evaluator(
+                self.config.evaluate.sequences if case == deciding else few,
+                data.SCHEDULED,
+                self.progress.step,
+                weights=self.step.evaluated_weights,
+                cases=[case],
+            )
+        return results
+
+
+def _numbers(summary: dict[str, Any]) -> dict[str, float]:
+    """A summary without the arrays that `trainer.verbose` adds."""
+    return {name: value for name, value in summary.items() if isinstance(value, float)}
+
+
+def _numbers_of(result: StepResult) -> list[float]:
+    return [float(value) for value in result]
