@@ -3,8 +3,8 @@
 Compared: this project's own training path (`runner.training.step.TrainingStep` on batches that a
 thread draws, with noise, the numbers it reports, clipping and the average of weights) against the
 gradient and an Adam update of the same loss alone, on one constant batch. All are at batch 32, 20
-steps, N 128, M 20, an LSTM of 100. Losses and gradients at the same weights, without noise and bounds on
-the gradients of states, are checked before anything is timed.
+steps, N 128, M 20, an LSTM of 100. Losses and gradients at the same weights, without noise and
+bounds on the gradients of states, are checked before anything is timed.
 PyTorch runs on one thread unless told otherwise: its operations are so small here that a second one
 costs more than it brings.
 

@@ -215,7 +215,7 @@ def _load_weights(model: keras.Model, path: Path) -> None:
     if shapes != expected:
         raise ConfigError(
             f"the weights in {path} have the shapes {shapes}, but this configuration makes "
-            f"{expected}: evaluate with the sizes that the model was trained with"
+            f"{expected}: state the sizes that the model was trained with"
         )
     model.set_weights(saved.get_weights())
 

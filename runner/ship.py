@@ -23,13 +23,13 @@ from runner.store.files import (
     METRICS,
     MODEL,
     STATUS,
-    damage,
     make,
     replace_with,
     unreadable,
     write_json,
     write_text,
 )
+from runner.store.model_file import fault
 from tasks import TASKS
 
 LARGEST = 1_000_000  # bytes
@@ -52,16 +52,18 @@ def ship(run: Path, to: Path | None = None) -> Path:
     """
     check_folder("RUN", run, [CONFIG, MODEL, METRICS, STATUS])
     config, metrics, status = records.config(run), records.metrics(run), records.status(run)
-    if config.get("mode") != "train":
+    if config.get("mode") == "evaluate":
         raise ConfigError(f"{run} is an evaluation: ship the run that it evaluated.")
+    if config.get("mode") != "train":
+        raise ConfigError(unreadable(run / CONFIG, "does not say that it is of a training"))
     if status.get("status") != "solved":
         raise ConfigError(
             f"{run} ended as {status.get('status')}, not as solved: ship a model that solves its "
             "task, as the tests will ask of it."
         )
-    reason = damage(run / MODEL)
+    reason = fault(run / MODEL)
     if reason is not None:
-        raise ConfigError(unreadable(run / MODEL, f"cannot be read ({reason})"))
+        raise ConfigError(unreadable(run / MODEL, f"is of no use ({reason})"))
     model = (run / MODEL).read_bytes()
     if len(model) > LARGEST:
         raise ConfigError(

@@ -50,6 +50,7 @@ class CheckFirst(Callback):
         try:
             _check_places(config, "sweep.dir", "sweep.subdir")
             root = Path(config.hydra.sweep.dir)  # once, since it may hold the time of day
+            ownership.check_sweep(root)
             found: list[DictConfig] = []
             directories: dict[Path, int] = {}
             for number, overrides in enumerate(jobs(config)):

@@ -27,6 +27,8 @@ from runner.store.model_file import fault
 log = logging.getLogger(__name__)
 
 LOCK = ".lock"
+# Files by which the directory of a sweep is known.
+OF_A_SWEEP = ("multirun.yaml", "sweep.csv")
 ENDED = ("solved", "finished")
 # Values that say where and how a run is computed and shown, not what it is.
 HOW = ("device", "compilation_cache", "resume", "trainer.verbose", "recipe")
@@ -40,27 +42,66 @@ def check(config: DictConfig, directory: Path) -> None:
 
     Only reads. config: as `runner.config.checks.settle` returns it. Raises ConfigError.
     """
+    _check_place(config, directory)
     if not directory.is_dir():
         return
     with _lock(directory) if (directory / LOCK).exists() else nullcontext():
         _check_owner(config, directory)
 
 
+def check_sweep(root: Path) -> None:
+    """Refuse a directory of a run, or one inside of it, for a sweep. Raises ConfigError."""
+    run = _run_around(root / "0")
+    if run is not None:
+        raise ConfigError(
+            f"hydra.sweep.dir={root} is, or lies in, the directory of the run {run}: state another "
+            "directory for the sweep."
+        )
+
+
+def _check_place(config: DictConfig, directory: Path) -> None:
+    """Refuse a directory whose run could not be told from another run or a sweep."""
+    run = _run_around(directory)
+    if run is not None:
+        raise ConfigError(
+            f"{directory} lies in the directory of another run, {run}: state a directory outside "
+            "of it (hydra.run.dir=...), or leave hydra.run.dir out."
+        )
+    found = next((name for name in OF_A_SWEEP if (directory / name).exists()), None)
+    if found is not None:
+        raise ConfigError(
+            f"{directory} is the directory of a sweep, with {found} in it: state another one "
+            "(hydra.run.dir=...), or leave hydra.run.dir out."
+        )
+    if config.init_from is not None and Path(config.init_from) == directory.absolute():
+        raise ConfigError(
+            f"init_from={directory} begins a new training, which has a directory of its own: leave "
+            f"hydra.run.dir out or name another one, or go on here with resume={directory}."
+        )
+
+
+def _run_around(directory: Path) -> Path | None:
+    """The nearest directory of a run that a directory lies in."""
+    above = directory.absolute().parents
+    return next((folder for folder in above if (folder / saved.CONFIG).is_file()), None)
+
+
 @contextmanager
 def claimed(config: DictConfig, directory: Path) -> Iterator[None]:
     """Hold a directory for this run: no other process can, until this one leaves or dies.
 
-    What a killed process has left half-written is deleted. Raises ConfigError as `check` does; a
-    directory that was empty is then removed.
+    What a killed process has left half-written is deleted. Raises ConfigError as `check` does. A
+    directory that was empty, and is so when an error ends the run, is removed.
     """
+    _check_place(config, directory)
     new = not directory.exists() or not any(directory.iterdir())
     try:
         with held(directory):
             _check_owner(config, directory)
             _clean(directory)
             yield
-    except ConfigError:
-        if new and {path.name for path in directory.iterdir()} <= {LOCK}:
+    except BaseException:
+        if new and directory.is_dir() and {path.name for path in directory.iterdir()} <= {LOCK}:
             (directory / LOCK).unlink(missing_ok=True)
             directory.rmdir()
         raise
@@ -79,10 +120,14 @@ def is_complete(config: DictConfig, directory: Path) -> bool:
     """Whether a directory holds this run, all of it, ended and evaluated."""
     try:
         ended = records.status(directory).get("status") in ENDED
-        evaluated = "evaluation" in records.metrics(directory)
+        evaluation = records.metrics(directory).get("evaluation", {})
+        records.history(directory)
     except ConfigError:  # Damaged: what can be made again is made again.
         return False
-    if not ended or not evaluated or (config.mode == "train" and fault(directory / MODEL)):
+    losses = [scores["loss_bits_per_sequence"] for scores in evaluation.values()]
+    if not ended or not losses or None in losses or not (directory / saved.CONFIG).is_file():
+        return False
+    if config.mode == "train" and fault(directory / MODEL):
         return False
     return not any(_differences(config, was, HOW) for was in _recorded(config, directory))
 

@@ -26,7 +26,7 @@ def native_notices() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:
             held.seek(0)
             os.write(kept, held.read())
             raise

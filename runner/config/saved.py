@@ -85,6 +85,9 @@ def shown(folder: Path) -> str:
 
 def _check_alone(config: DictConfig) -> None:
     """Refuse a mode and saved runs that do not go together."""
+    for key in RUNS:
+        if config[key] is not None and not config[key].strip():
+            raise ConfigError(f"{key}= names no folder: state that of a run, or leave it out.")
     if config.mode == "evaluate" and config.checkpoint is None:
         raise ConfigError("mode=evaluate needs the run to evaluate: checkpoint=<run folder>.")
     if config.mode != "evaluate" and config.checkpoint is not None:
@@ -109,8 +112,9 @@ def _check_alone(config: DictConfig) -> None:
 
 def evaluated_config(config: DictConfig, overrides: Sequence[str], checkpoint: Path) -> DictConfig:
     """Return the configuration to evaluate the run in the folder `checkpoint` with."""
-    check_folder("checkpoint", checkpoint, [CONFIG, MODEL])
+    _check_training("checkpoint", checkpoint, MODEL)
     check_model("checkpoint", checkpoint)
+    records.metrics(checkpoint)
     saved = load(checkpoint, config)
     stated = _over(saved, config, overrides, FREE_IN_EVALUATION, "when a saved run is evaluated")
     footprint.check(stated)
@@ -124,12 +128,8 @@ def evaluated_config(config: DictConfig, overrides: Sequence[str], checkpoint: P
 
 def resumed_config(config: DictConfig, overrides: Sequence[str], resume: Path) -> DictConfig:
     """Return the configuration to go on with the run in the folder `resume`."""
-    check_folder("resume", resume, [CONFIG, CHECKPOINTS])
+    _check_training("resume", resume, CHECKPOINTS)
     saved = load(resume, config)
-    if saved.mode != "train":
-        raise ConfigError(
-            f"resume={shown(resume)} is the folder of an evaluation, not of a training."
-        )
     result = _over(
         saved, config, overrides, FREE_IN_RESUMING, "when a run goes on where it stopped"
     )
@@ -156,7 +156,7 @@ def warm_started_config(
     config: DictConfig, overrides: Sequence[str], init_from: Path
 ) -> DictConfig:
     """Return the configuration of a new training from the weights of the run in `init_from`."""
-    check_folder("init_from", init_from, [CONFIG, MODEL])
+    _check_training("init_from", init_from, MODEL)
     check_model("init_from", init_from)
     saved = load(init_from, config)
     result = _over(saved, config, overrides, None, "when a training begins with a run's weights")
@@ -197,6 +197,17 @@ def saved_names(folder: Path) -> dict[str, str]:
     names = {g: str(node.get("name")) for g, node in nodes.items() if isinstance(node, dict)}
     known = all(names.get(group) in options for group, options in GROUPS.items())
     return names if known else {}
+
+
+def _check_training(key: str, folder: Path, needed: str) -> None:
+    """Refuse a folder that is not that of a training which got far enough to leave `needed`."""
+    check_folder(key, folder, [CONFIG])
+    if records.raw_config(folder).get("mode") == "evaluate":
+        raise ConfigError(
+            f"{key}={shown(folder)} is the folder of an evaluation, not of a training: state that "
+            "of the run that it evaluated."
+        )
+    check_folder(key, folder, [needed])
 
 
 def check_folder(key: str, folder: Path, needed: Sequence[str]) -> None:

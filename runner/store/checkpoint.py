@@ -102,8 +102,8 @@ def restore(path: Path, variables: Sequence[Any]) -> dict[str, Any]:
     shapes = [tuple(v.shape) for v in variables]
     if [a.shape for a in arrays] != shapes:
         raise ConfigError(
-            f"{path} holds {len(arrays)} arrays that do not fit the {len(shapes)} of this model "
-            "and optimizer: resume with the configuration that the run was started with"
+            f"{path} holds {len(arrays)} arrays whose shapes do not fit the {len(shapes)} of this "
+            "model and optimizer: resume with the configuration that the run was started with"
         )
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
@@ -123,11 +123,17 @@ def _fault(path: Path) -> str | None:
     try:
         with np.load(path) as saved:
             finite = all(_is_finite(saved[name]) for name in _numbered(saved.files))
-        if not isinstance(progress_of(path).get("step"), int):
+        progress = progress_of(path)
+        if progress.get("step") != step_of(path) or not _is_whole(progress.get("began", 0)):
             return "it does not say how far the training was"
+        config_of(path)
     except (OSError, ValueError, KeyError) as error:
         return str(error).partition("\n")[0]
     return None if finite else "it holds numbers that are not finite"
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _json(path: Path, name: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ which, what is wrong with it and what to do.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ NUMBERS = (
     *("parameters", "steps", "sequences", "seconds", "compile_seconds", "steps_per_second"),
     *("solved_at_sequences", "restarts"),
 )
+
+# Of each case.
+SCORES = ("bit_errors_per_sequence", "loss_bits_per_sequence")
 
 Problem = str | None
 Check = Callable[[Any], Problem]
@@ -35,9 +39,12 @@ def status(folder: Path) -> dict[str, Any]:
 
 
 def history(folder: Path) -> list[dict[str, Any]]:
-    """The points of the training curve in `history.json`: steps, sequences and scores."""
+    """The points of the training curve in `history.json`: steps, sequences and scores.
+
+    Points without scores, of steps that were not finite, are left out.
+    """
     points = _checked(folder / HISTORY, read_json, _history_problem).get("training", [])
-    return list(points)
+    return [point for point in points if None not in (point["loss_bits"], point["bit_errors"])]
 
 
 def overrides(folder: Path) -> list[str]:
@@ -107,6 +114,9 @@ def _metrics_problem(found: Any) -> Problem:
     for case, scores in cases.items():
         if not isinstance(scores, dict):
             return f"holds {_kind(scores)} as the scores of {case!r} where a map belongs"
+        for score in SCORES:
+            if score not in scores or not _is_number(scores[score]):
+                return f"has no {score} of {case!r} that is a number or null"
     return None
 
 
@@ -143,6 +153,8 @@ def _overrides_problem(found: Any) -> Problem:
 
 
 def _is_number(value: Any) -> bool:
+    if isinstance(value, float) and not math.isfinite(value):
+        return False
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 

@@ -82,6 +82,28 @@ def test_what_is_not_finite_is_not_gone_on_with(
         checkpoint.latest(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("progress", "config"),
+    [
+        ('{"step": 2, "began": "x"}', "{}"),
+        ('{"step": 99}', "{}"),
+        ('{"step": true}', "{}"),
+        ("[]", "{}"),
+        ("{", "{}"),
+        ('{"step": 2}', "[1]"),
+        ('{"step": 2}', "no JSON"),
+    ],
+)
+def test_a_checkpoint_whose_words_are_wrong_is_passed_over(
+    progress: str, config: str, tmp_path: Path
+) -> None:
+    older, newest = (saved(tmp_path, step, variables(1.0)) for step in (1, 2))
+    with np.load(newest) as arrays:
+        changed = {name: arrays[name] for name in arrays.files}
+    np.savez(newest, **changed | {"progress": np.array(progress), "config": np.array(config)})
+    assert checkpoint.latest(tmp_path) == older
+
+
 def test_other_shapes_are_refused(tmp_path: Path) -> None:
     path = saved(tmp_path, 1, variables(1.0))
     with pytest.raises(ConfigError, match="do not fit"):

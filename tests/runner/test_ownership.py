@@ -6,6 +6,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -102,13 +103,13 @@ def test_a_run_of_fewer_steps_than_were_done_is_refused(owned: Path, composed: C
 
 
 def test_what_an_evaluation_holds_is_its_own(
-    owned: Path, tmp_path: Path, composed: Compose
+    owned: Path, tmp_path_factory: pytest.TempPathFactory, composed: Compose
 ) -> None:
     config = composed("seed=3", "trainer.steps=50")
     evaluation = OmegaConf.merge(config, {"mode": "evaluate", "checkpoint": str(owned)})
     with pytest.raises(ConfigError, match="a training, and an evaluation has a directory of its"):
         ownership.check(evaluation, owned)
-    other = tmp_path / "evaluation"
+    other = tmp_path_factory.mktemp("evaluation")
     saved.keep(evaluation, other)
     ownership.check(evaluation, other)
     with pytest.raises(ConfigError, match="an evaluation, and a training has a directory of its"):
@@ -144,6 +145,63 @@ def test_a_second_run_of_this_process_is_refused_too(owned: Path, composed: Comp
     config = composed("seed=3", "trainer.steps=50")
     with ownership.claimed(config, owned), pytest.raises(ConfigError, match="in use"):
         claim(config, owned)
+
+
+def test_a_run_and_a_sweep_do_not_share_a_directory(
+    owned: Path, tmp_path_factory: pytest.TempPathFactory, composed: Compose
+) -> None:
+    config = composed("seed=3", "trainer.steps=50")
+    for inside in (owned / "again", owned / "checkpoints", owned / "a/b"):
+        with pytest.raises(ConfigError, match=f"lies in the directory of another run, {owned}"):
+            ownership.check(config, inside)
+    for root in (owned, owned / "sweep"):
+        with pytest.raises(ConfigError, match=f"in, the directory of the run {owned}"):
+            ownership.check_sweep(root)
+    sweep = tmp_path_factory.mktemp("sweep")
+    ownership.check_sweep(sweep)
+    (sweep / "multirun.yaml").touch()
+    with pytest.raises(ConfigError, match=r"the directory of a sweep, with multirun.yaml in"):
+        claim(config, sweep)
+    claim(config, sweep / "0")
+
+
+def test_a_training_does_not_begin_in_the_directory_of_its_weights(
+    owned: Path, composed: Compose
+) -> None:
+    config = composed("seed=3", "trainer.steps=50", f"init_from={owned}")
+    with pytest.raises(ConfigError, match=r"init_from=.* has a directory of its own.*resume="):
+        ownership.check(config, owned)
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        {},
+        {"evaluation": {}},
+        {"evaluation": {"length=5": {}}},
+        {"evaluation": {"length=5": {"bit_errors_per_sequence": 1, "loss_bits_per_sequence": "x"}}},
+        {
+            "evaluation": {
+                "length=5": {"bit_errors_per_sequence": 1, "loss_bits_per_sequence": None}
+            }
+        },
+    ],
+)
+def test_a_run_with_damaged_results_is_not_complete(
+    metrics: dict[str, Any], owned: Path, composed: Compose
+) -> None:
+    write_json(owned / "status.json", {"status": "solved", "error": None})
+    write_json(owned / "metrics.json", metrics)
+    zipfile.ZipFile(owned / "model.keras", "w").close()
+    assert not ownership.is_complete(composed("seed=3", "trainer.steps=50"), owned)
+
+
+def test_an_error_before_anything_is_written_leaves_no_folder(
+    tmp_path: Path, composed: Compose
+) -> None:
+    with pytest.raises(KeyboardInterrupt), ownership.claimed(composed(), tmp_path / "new"):
+        raise KeyboardInterrupt
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_new_directory_goes_again_when_its_run_is_refused(
@@ -183,7 +241,8 @@ def test_a_run_is_complete_when_nothing_is_left_to_do(
     overrides: list[str], complete: bool, owned: Path, composed: Compose
 ) -> None:
     config = composed("seed=3", "trainer.steps=50", *overrides)
-    write_json(owned / "metrics.json", {"evaluation": {}})
+    scores = {"bit_errors_per_sequence": 0.0, "loss_bits_per_sequence": 0.5}
+    write_json(owned / "metrics.json", {"evaluation": {"length=20": scores}})
     zipfile.ZipFile(owned / "model.keras", "w").close()
     write_json(owned / "status.json", {"status": "solved", "error": None})
     leave_checkpoint(owned, composed("seed=3", "trainer.steps=50"), 50)
