@@ -174,8 +174,8 @@ def _copy_task(length: int) -> Copy:
         name="copy",
         lengths="batch",
         bits=OUTPUTS,
-        blanks=0.1,
-        lookalikes=0.1,
+        zero_rate=0.1,
+        near_duplicate_rate=0.1,
         min_length=1,
         max_length=length,
     )

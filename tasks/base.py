@@ -316,12 +316,12 @@ class CopyTask(Task):
     """A task that shows random vectors and then nothing, to be copied from memory.
 
     bits: width of a vector.
-    blanks: share of the vectors shown in training that are replaced by zeros; evaluation never
+    zero_rate: share of the vectors shown in training that are replaced by zeros; evaluation never
         has any of them. A vector of zeros looks like the blank input of the recall, and a machine
         must tell them apart in every place and in a row; one vector in 2^`bits` is too few to
         learn it from (docs/recipe.md).
-    lookalikes: share of the vectors shown in training that are replaced by the sequence's first
-        one, with one bit in sixteen flipped; evaluation never has any of them. A
+    near_duplicate_rate: share of the vectors shown in training that are replaced by the sequence's
+        first one, with one bit in sixteen flipped; evaluation never has any of them. A
         machine that finds the beginning by its content copies twenty vectors so, and not a
         hundred, among which some resemble it (docs/recipe.md).
 
@@ -329,22 +329,22 @@ class CopyTask(Task):
     """
 
     bits: int
-    blanks: float
-    lookalikes: float
+    zero_rate: float
+    near_duplicate_rate: float
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_share("blanks", self.blanks)
-        check_share("lookalikes", self.lookalikes)
+        check_share("zero_rate", self.zero_rate)
+        check_share("near_duplicate_rate", self.near_duplicate_rate)
 
     def draw_vectors(self, rng: Generator, shape: tuple[int, int], training: bool) -> FloatArray:
         """Random vectors (*shape, bits), float32."""
         vectors = random_bits(rng, (*shape, self.bits))
-        if training and self.blanks:
-            vectors *= (rng.random(shape) >= self.blanks)[..., None]
-        if training and self.lookalikes:
+        if training and self.zero_rate:
+            vectors *= (rng.random(shape) >= self.zero_rate)[..., None]
+        if training and self.near_duplicate_rate:
             alike = np.abs(vectors[:, :1] - (rng.random(vectors.shape) < FLIPPED))
-            chosen = rng.random(shape) < self.lookalikes
+            chosen = rng.random(shape) < self.near_duplicate_rate
             chosen[:, 0] = False
             vectors = np.where(chosen[..., None], alike, vectors).astype(np.float32)
         return vectors

@@ -49,8 +49,8 @@ class RepeatCopy(CopyTask):
     that happens to be 0 on this scale from a blank.
 
     bits: width of a vector. min_length, max_length, min_repeats, max_repeats: training ranges.
-    uncounted: share of the training sequences whose count is any normal number of deviation 3,
-        and whose marker does not count; evaluation never has any of them. So the content is
+    random_count_rate: share of the training sequences whose count is any normal number of deviation
+        3, and whose marker does not count; evaluation never has any of them. So the content is
         learned without the count, and stays right where the count is beyond its range.
     Solved: fewer than 0.1 wrong content bits and fewer than 0.1 wrong marker bits a sequence
     at `max_length` and `max_repeats`.
@@ -67,11 +67,11 @@ class RepeatCopy(CopyTask):
     max_length: int
     min_repeats: int
     max_repeats: int
-    uncounted: float
+    random_count_rate: float
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_share("uncounted", self.uncounted)
+        check_share("random_count_rate", self.random_count_rate)
 
     @property
     def input_dim(self) -> int:
@@ -108,8 +108,8 @@ class RepeatCopy(CopyTask):
         inputs[:, 0, self.bits] = 1
         inputs[sequences, length + 1, self.bits + 1] = 1
         count, counted = self.normalise(repeats), np.ones(len(length), bool)
-        if training and self.uncounted:
-            counted = rng.random(len(length)) >= self.uncounted
+        if training and self.random_count_rate:
+            counted = rng.random(len(length)) >= self.random_count_rate
             count = np.where(counted, count, WIDE * rng.standard_normal(len(length)))
         inputs[sequences, length + 1, self.bits + 2] = count
 

@@ -175,7 +175,7 @@ def _weights(config: Any, task: Task) -> Part:
     if config.mode == "train":
         optimizer, trainer = config.optimizer, config.trainer
         slots = 2 if optimizer.name == "adam" else 1 + (optimizer.momentum > 0) + optimizer.centered
-        copies = COPIES + COPIES_OF_SLOT * slots + (trainer.average is not None)
+        copies = COPIES + COPIES_OF_SLOT * slots + (trainer.ema_decay is not None)
     table = 0
     if config.mode == "train" and config.trainer.weight_noise is not None:
         table = COPIES_OF_TABLE * max(NOISE_TABLE, TABLE_RATIO * count)

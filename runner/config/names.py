@@ -17,6 +17,12 @@ RENAMED = {
     "ntm.read_noise": "ntm.perturbation.read_noise",
     "ntm.weighting_leak": "ntm.perturbation.weighting_leak",
     "ntm.weighting_drift": "ntm.perturbation.weighting_drift",
+    "task.blanks": "task.zero_rate",
+    "task.lookalikes": "task.near_duplicate_rate",
+    "task.uncounted": "task.random_count_rate",
+    "trainer.average": "trainer.ema_decay",
+    "trainer.clip_factor": "trainer.clip_norm_ratio",
+    "trainer.fade": "trainer.quadratic_clip",
 }
 
 

@@ -51,9 +51,9 @@ class Trainer:
     checkpoint_every: int
     log_every: int
     clip_norm: float | None
-    average: float | None
-    clip_factor: float | None
-    fade: bool
+    ema_decay: float | None
+    clip_norm_ratio: float | None
+    quadratic_clip: bool
     weight_noise: float | None
     state_clip_growth: float
     curriculum: int | None

@@ -23,7 +23,8 @@ from tasks import Task
 
 # Values in which runs may differ and still be seeds of one experiment.
 NO_MATTER = (
-    *("seed", "device", "compilation_cache", "resume", "checkpoint", "evaluate.batch_size"),
+    *("recipe", "seed", "device", "compilation_cache", "resume", "checkpoint"),
+    "evaluate.batch_size",
     *("trainer.shards", "trainer.verbose", "trainer.log_every", "trainer.checkpoint_every"),
 )
 UNFINISHED = ("not started", "running", "interrupted", "failed")

@@ -85,12 +85,12 @@ class TrainingStep:
         batch_size: sequences in every batch.
         shards: parts computed in parallel, None for what suits the machine (`usable_shards`).
         clip_norm: largest global norm of the gradient, None for no bound.
-        clip_factor: largest global norm as a multiple of the running mean of the norms, None for
-            no such bound. Once a task is learned its gradients are small, and so is what Adam
+        clip_norm_ratio: largest global norm as a multiple of the running mean of the norms, None
+            for no such bound. Once a task is learned its gradients are small, and so is what Adam
             divides by: a burst that an absolute bound lets through would undo everything.
-        average: decay of the running average of the weights, None for none.
-        fade: divide a gradient that is r times as long as those bounds allow by r^2, not by r, so
-            that one that has exploded counts for nothing.
+        ema_decay: decay of the running average of the weights, None for none.
+        quadratic_clip: divide a gradient that is r times as long as those bounds allow by r^2, not
+            by r: one that has exploded then hardly moves the weights.
         weight_noise: standard deviation of the normal noise that is added to the weights for each
             gradient (Graves 2011, "Practical Variational Inference for Neural Networks"), None
             for none. Each step takes another part of one table of normal numbers, as Salimans et
@@ -111,9 +111,9 @@ class TrainingStep:
         batch_size: int,
         shards: int | None = None,
         clip_norm: float | None = None,
-        clip_factor: float | None = None,
-        average: float | None = None,
-        fade: bool = False,
+        clip_norm_ratio: float | None = None,
+        ema_decay: float | None = None,
+        quadratic_clip: bool = False,
         weight_noise: float | None = None,
         state_clip_growth: float = 1.0,
         steps: int = 1,
@@ -124,9 +124,9 @@ class TrainingStep:
         self.machines = [layer for layer in layers if isinstance(layer, NeuralTuringMachine)]
         self.optimizer = optimizer
         self.clip_norm = clip_norm
-        self.clip_factor = clip_factor
-        self.average = average
-        self.fade = fade
+        self.clip_norm_ratio = clip_norm_ratio
+        self.ema_decay = ema_decay
+        self.quadratic_clip = quadratic_clip
         self.weight_noise = weight_noise
         self.loosening = math.log(state_clip_growth) / steps
         self.steps = steps
@@ -136,7 +136,7 @@ class TrainingStep:
         self.weights = keras.Variable(_vector(model.trainable_variables), name="weights")
         optimizer.build([self.weights])
         self.mean_weights = None
-        if average is not None:
+        if ema_decay is not None:
             self.mean_weights = tf.Variable(self.weights.value, trainable=False, name="average")
         self.norm_mean = tf.Variable(0.0, trainable=False, name="gradient_norm_mean")
         if weight_noise is not None:
@@ -162,9 +162,9 @@ class TrainingStep:
             "batch_size": trainer.batch_size,
             "shards": usable_shards(trainer.batch_size, trainer.shards),
             "clip_norm": trainer.clip_norm,
-            "clip_factor": trainer.clip_factor,
-            "average": trainer.average,
-            "fade": trainer.fade,
+            "clip_norm_ratio": trainer.clip_norm_ratio,
+            "ema_decay": trainer.ema_decay,
+            "quadratic_clip": trainer.quadratic_clip,
             "weight_noise": trainer.weight_noise,
             "state_clip_growth": trainer.state_clip_growth,
             "steps": trainer.steps,
@@ -310,7 +310,7 @@ class TrainingStep:
         sound = tf.math.is_finite(norm)
         bound = self._bound(norm)
         scale = tf.minimum(1.0, bound / (norm + 1e-12))
-        scale = scale * scale if self.fade else scale
+        scale = scale * scale if self.quadratic_clip else scale
         variables = [
             v.value
             for v in (self.weights, *self.optimizer.variables)
@@ -326,9 +326,9 @@ class TrainingStep:
     def _bound(self, norm: Any) -> Any:
         """The largest norm that this gradient may have."""
         bound = norm if self.clip_norm is None else tf.constant(self.clip_norm)
-        if self.clip_factor is None:
+        if self.clip_norm_ratio is None:
             return bound
-        relative = self.clip_factor * self.norm_mean
+        relative = self.clip_norm_ratio * self.norm_mean
         return tf.where(self.norm_mean > 0, tf.minimum(bound, relative), bound)
 
     def _follow(self, norm: Any) -> None:
@@ -339,7 +339,7 @@ class TrainingStep:
         if self.mean_weights is None:
             return
         # Starts as a plain mean, so that the initial weights are soon forgotten.
-        decay = tf.minimum(self.average, step / (step + 10.0))
+        decay = tf.minimum(self.ema_decay, step / (step + 10.0))
         mean = decay * self.mean_weights + (1.0 - decay) * self.weights.value
         self.mean_weights.assign(mean)
 

@@ -73,7 +73,7 @@ def installed() -> list[str]:
 def test_one_test_of_a_kind_passes_on_pytorch() -> None:
     """JAX compiles for each of them anew and has its turn among the slow tests."""
     if "torch" not in installed():
-        pytest.skip("torch is not installed (extra `backends`)")
+        pytest.skip("torch is not installed (extra `torch`)")
     assert_passes(start("torch", QUICK))
 
 
@@ -81,5 +81,5 @@ def test_one_test_of_a_kind_passes_on_pytorch() -> None:
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_all_tests_pass(backend: str) -> None:
     if backend not in installed():
-        pytest.skip(f"{backend} is not installed (extra `backends`)")
+        pytest.skip(f"{backend} is not installed (extra `torch`)")
     assert_passes(start(backend, NEUTRAL, "-m", "slow or not slow"))

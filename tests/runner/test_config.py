@@ -94,12 +94,16 @@ def test_no_recipe_is_the_plain_machine(composed: Compose) -> None:
         config = composed(f"task={task}", "recipe=none")
         assert config.ntm == neutral["ntm"]
         assert config.trainer == neutral["trainer"] | {"steps": config.trainer.steps}
-        rates = {k: v for k, v in config.task.items() if k in ("blanks", "lookalikes", "uncounted")}
+        rates = {
+            k: v
+            for k, v in config.task.items()
+            if k in ("zero_rate", "near_duplicate_rate", "random_count_rate")
+        }
         assert set(rates.values()) <= {0.0}
         checks.settle(config, ["recipe=none"])
     assert not neutral["ntm"]["gate_offset"]
     assert set(neutral["ntm"]["perturbation"].values()) == {0.0}
-    bounds = ("clip_norm", "clip_factor", "average", "weight_noise", "curriculum")
+    bounds = ("clip_norm", "clip_norm_ratio", "ema_decay", "weight_noise", "curriculum")
     assert {neutral["trainer"][key] for key in bounds} == {None}
 
 
@@ -143,7 +147,12 @@ def test_the_presets_of_the_paper_have_its_settings(task: str, composed: Compose
     for config in (dense, lstm, alone):
         own = dict(composed(f"task={task}").task)
         items = 20 if task == "priority_sort" else 2
-        papers = {"blanks": 0.0, "lookalikes": 0.0, "uncounted": 0.0, "min_items": items}
+        papers = {
+            "zero_rate": 0.0,
+            "near_duplicate_rate": 0.0,
+            "random_count_rate": 0.0,
+            "min_items": items,
+        }
         assert config.task == own | {key: papers[key] for key in papers.keys() & own.keys()}
         assert (config.ntm.n_width, config.ntm.m_depth) == (128, 20)
         offsets = ("gate_offset", "sharpness_offset", "row_codes")
@@ -157,7 +166,7 @@ def test_the_presets_of_the_paper_have_its_settings(task: str, composed: Compose
         assert config.optimizer.centered
         assert config.optimizer.clip_value == 10
         assert config.optimizer.schedule == "constant"
-        assert (config.trainer.clip_norm, config.trainer.average) == (None, None)
+        assert (config.trainer.clip_norm, config.trainer.ema_decay) == (None, None)
         assert config.trainer.steps * config.trainer.batch_size == 1_000_000
 
 
@@ -229,7 +238,7 @@ def test_a_recipe_goes_under_an_experiment_and_the_command_line(composed: Compos
         ("trainer.steps=0", "trainer.steps=0 must be at least 1"),
         ("trainer.batch_size=-1", "trainer.batch_size=-1 must be at least 1"),
         ("trainer.shards=0", "trainer.shards=0 must be at least 1"),
-        ("trainer.average=1", "trainer.average=1.0 must be at least 0 and less than 1"),
+        ("trainer.ema_decay=1", "trainer.ema_decay=1.0 must be at least 0 and less than 1"),
         ("trainer.clip_norm=0", "trainer.clip_norm=0.0 must be larger than 0"),
         ("ntm.gate_offset=inf", "ntm.gate_offset=inf must be a finite number"),
         ("ntm.sharpness_offset=nan", "ntm.sharpness_offset=nan must be a finite number"),

@@ -114,7 +114,9 @@ def test_one_vector_holds_all_weights(config: DictConfig, task: Task, batches: l
         np.testing.assert_allclose(part, gradient, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("settings", [{"clip_norm": 1e-3}, {"clip_norm": 5.0, "clip_factor": 0.5}])
+@pytest.mark.parametrize(
+    "settings", [{"clip_norm": 1e-3}, {"clip_norm": 5.0, "clip_norm_ratio": 0.5}]
+)
 def test_an_update_is_no_longer_than_its_bound(
     config: DictConfig, task: Task, batches: list[Batch], settings: dict[str, float]
 ) -> None:
@@ -123,13 +125,13 @@ def test_an_update_is_no_longer_than_its_bound(
     step.norm_mean.assign(usual)
     before = weights(step)
     norm = float(step(*batches[0][:4]).gradient_norm)
-    bound = min(settings["clip_norm"], settings.get("clip_factor", np.inf) * usual)
+    bound = min(settings["clip_norm"], settings.get("clip_norm_ratio", np.inf) * usual)
     assert norm > bound
     assert np.linalg.norm(weights(step) - before) == pytest.approx(bound, rel=1e-3)
 
 
 def test_a_longer_gradient_fades(config: DictConfig, task: Task, batches: list[Batch]) -> None:
-    step = made(config, task, clip_norm=1e-3, fade=True)
+    step = made(config, task, clip_norm=1e-3, quadratic_clip=True)
     before = weights(step)
     norm = float(step(*batches[0][:4]).gradient_norm)
     # Its length, divided by the square of how many times the bound it is.
@@ -142,7 +144,7 @@ def test_a_longer_gradient_fades(config: DictConfig, task: Task, batches: list[B
 def test_a_gradient_within_its_bound_does_not_fade(
     config: DictConfig, task: Task, batches: list[Batch]
 ) -> None:
-    step = made(config, task, clip_norm=1e3, fade=True)
+    step = made(config, task, clip_norm=1e3, quadratic_clip=True)
     before = weights(step)
     norm = float(step(*batches[0][:4]).gradient_norm)
     assert np.linalg.norm(weights(step) - before) == pytest.approx(norm, rel=1e-3)
@@ -244,7 +246,7 @@ def test_the_noise_is_the_seed_s(config: DictConfig, task: Task, batches: list[B
 def test_an_update_that_is_not_finite_is_not_made(
     config: DictConfig, task: Task, batches: list[Batch]
 ) -> None:
-    step = made(config, task, average=0.5)
+    step = made(config, task, ema_decay=0.5)
     step(*batches[0][:4])
     before, mean = weights(step), float(step.norm_mean)
     broken = np.where(batches[1].weights > 0, np.inf, 1.0).astype(np.float32)
@@ -260,7 +262,7 @@ def test_an_update_that_is_not_finite_is_not_made(
 def test_the_average_follows_the_weights(
     config: DictConfig, task: Task, batches: list[Batch]
 ) -> None:
-    step = made(config, task, average=0.5, clip_norm=0.1)
+    step = made(config, task, ema_decay=0.5, clip_norm=0.1)
     expected = weights(step)
     for number, batch in enumerate(batches, start=1):
         step(*batch[:4])
@@ -294,8 +296,8 @@ def test_a_second_run_trains_like_in_a_process_of_its_own(
         build.optimizer_from(config),
         BATCH,
         clip_norm=config.trainer.clip_norm,
-        clip_factor=config.trainer.clip_factor,
-        average=config.trainer.average,
+        clip_norm_ratio=config.trainer.clip_norm_ratio,
+        ema_decay=config.trainer.ema_decay,
         weight_noise=config.trainer.weight_noise,
         state_clip_growth=config.trainer.state_clip_growth,
         steps=config.trainer.steps,
@@ -306,7 +308,7 @@ def test_a_second_run_trains_like_in_a_process_of_its_own(
     assert second.gradients.experimental_get_tracing_count() == 1
 
     config, model = configured(2)
-    config.trainer.clip_factor = 2.0
+    config.trainer.clip_norm_ratio = 2.0
     assert TrainingStep.from_config(config, model) is not first
 
 
@@ -329,7 +331,7 @@ def test_a_step_never_leaves_the_device(
 
     Three for the gradient: forward, back, and the sums for the matrices.
     """
-    step = made(config, task, clip_norm=1.0, clip_factor=3.0, average=0.5)
+    step = made(config, task, clip_norm=1.0, clip_norm_ratio=3.0, ema_decay=0.5)
     at = tf.identity(step.weights.value)
     constants = [tf.identity(v.value) for v in step.model.non_trainable_variables]
     arrays = [tf.constant(array) for array in batches[0][:4]]

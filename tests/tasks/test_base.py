@@ -15,8 +15,8 @@ from tasks import TASKS, Batch, Copy
 SIZES: dict[str, Any] = {
     "name": "copy",
     "bits": 2,
-    "blanks": 0.0,
-    "lookalikes": 0.0,
+    "zero_rate": 0.0,
+    "near_duplicate_rate": 0.0,
     "min_length": 2,
     "max_length": 5,
     "lengths": "sequence",

@@ -12,10 +12,19 @@ BITS = 3
 
 
 def make(
-    lengths: str = "sequence", blanks: float = 0.0, lookalikes: float = 0.0, min_length: int = 1
+    lengths: str = "sequence",
+    zero_rate: float = 0.0,
+    near_duplicate_rate: float = 0.0,
+    min_length: int = 1,
 ) -> Copy:
     sizes = {"bits": BITS, "min_length": min_length, "max_length": 6}
-    return Copy(name="copy", blanks=blanks, lookalikes=lookalikes, lengths=lengths, **sizes)
+    return Copy(
+        name="copy",
+        zero_rate=zero_rate,
+        near_duplicate_rate=near_duplicate_rate,
+        lengths=lengths,
+        **sizes,
+    )
 
 
 def construct(vectors: np.ndarray) -> list[Step]:
@@ -61,7 +70,7 @@ def test_vectors_are_fair_and_independent() -> None:
 
 
 def test_vectors_are_replaced_by_zeros_in_training_alone() -> None:
-    task = make("batch", blanks=0.25, min_length=6)
+    task = make("batch", zero_rate=0.25, min_length=6)
     trained = task.training_sample(np.random.default_rng(3), 4000)
     evaluated = task.sample(np.random.default_rng(3), 4000)
     for batch, expected in ((trained, 0.25 + 0.75 / 2**BITS), (evaluated, 1 / 2**BITS)):
@@ -73,7 +82,7 @@ def test_vectors_are_replaced_by_zeros_in_training_alone() -> None:
 
 def test_vectors_are_like_the_first_in_training_alone() -> None:
     """A vector is like the first in k bits by chance, or by design where it is replaced."""
-    task = make("batch", lookalikes=0.25, min_length=6)
+    task = make("batch", near_duplicate_rate=0.25, min_length=6)
     trained = task.training_sample(np.random.default_rng(4), 4000)
     evaluated = task.sample(np.random.default_rng(4), 4000)
     flipped = 1 / 16
@@ -89,7 +98,7 @@ def test_vectors_are_like_the_first_in_training_alone() -> None:
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0])
-@pytest.mark.parametrize("name", ["blanks", "lookalikes"])
+@pytest.mark.parametrize("name", ["zero_rate", "near_duplicate_rate"])
 def test_a_share_out_of_range_is_refused(name: str, share: float) -> None:
     with pytest.raises(ValueError, match=f"task.{name}={share} must be a share from 0"):
         make(**{name: share})
@@ -97,7 +106,7 @@ def test_a_share_out_of_range_is_refused(name: str, share: float) -> None:
 
 def test_the_default_size_has_the_seeds_channels() -> None:
     sizes = {"bits": 8, "min_length": 1, "max_length": 20}
-    task = Copy(name="copy", blanks=0.0, lookalikes=0.0, lengths="batch", **sizes)
+    task = Copy(name="copy", zero_rate=0.0, near_duplicate_rate=0.0, lengths="batch", **sizes)
     assert (task.input_dim, task.output_dim, task.max_steps) == (10, 8, 42)
 
 

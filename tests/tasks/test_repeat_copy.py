@@ -17,13 +17,13 @@ def make(**changes: Any) -> RepeatCopy:
     sizes: dict[str, Any] = {
         "name": "repeat_copy",
         "bits": BITS,
-        "blanks": 0.0,
-        "lookalikes": 0.0,
+        "zero_rate": 0.0,
+        "near_duplicate_rate": 0.0,
         "min_length": 1,
         "max_length": 4,
         "min_repeats": 2,
         "max_repeats": 6,
-        "uncounted": 0.0,
+        "random_count_rate": 0.0,
         "lengths": "sequence",
     }
     return RepeatCopy(**{**sizes, **changes})
@@ -91,7 +91,7 @@ def test_a_single_count_has_a_finite_scale() -> None:
 
 
 def test_uncounted_sequences_of_training_have_any_count_and_no_marker_that_counts() -> None:
-    task = make(uncounted=0.25, lengths="batch", min_length=4, min_repeats=6)
+    task = make(random_count_rate=0.25, lengths="batch", min_length=4, min_repeats=6)
     trained = task.training_sample(np.random.default_rng(4), 4000)
     # The flag beside the count is on step 5, the recall from step 6 to the end of 4 (6 + 1) + 3.
     counts = trained.inputs[:, 5, BITS + 2]
@@ -104,14 +104,18 @@ def test_uncounted_sequences_of_training_have_any_count_and_no_marker_that_count
     np.testing.assert_array_equal(trained.weights[uncounted, recall, BITS], 0)
     np.testing.assert_array_equal(trained.weights[~uncounted, recall, BITS], 1)
     np.testing.assert_array_equal(trained.weights[:, 6:30, :BITS], 1)
-    evaluated = make(uncounted=0.25).sample(np.random.default_rng(4), 200, length=4, repeats=6)
+    evaluated = make(random_count_rate=0.25).sample(
+        np.random.default_rng(4), 200, length=4, repeats=6
+    )
     assert_as_constructed(evaluated, np.full(200, 4), np.full(200, 6))
 
 
-@pytest.mark.parametrize("uncounted", [-0.1, 1.5])
-def test_a_share_of_uncounted_sequences_out_of_range_is_refused(uncounted: float) -> None:
-    with pytest.raises(ValueError, match=f"task.uncounted={uncounted} must be a share from 0"):
-        make(uncounted=uncounted)
+@pytest.mark.parametrize("random_count_rate", [-0.1, 1.5])
+def test_a_share_of_uncounted_sequences_out_of_range_is_refused(random_count_rate: float) -> None:
+    with pytest.raises(
+        ValueError, match=f"task.random_count_rate={random_count_rate} must be a share from 0"
+    ):
+        make(random_count_rate=random_count_rate)
 
 
 def test_content_and_marker_are_scored_apart() -> None:
