@@ -63,12 +63,12 @@ class Perturbation:
 
     @classmethod
     def of(cls, given: Any) -> "Perturbation":
-        """What a layer's argument says: a `Perturbation`, a mapping of its fields, or None.
+        """What a layer's argument says, a `Perturbation` (a copy is made), its fields, or None.
 
         Raises ValueError for anything else.
         """
         if isinstance(given, cls):
-            return given
+            return dataclasses.replace(given)
         if given is None:
             return cls()
         if not isinstance(given, Mapping):

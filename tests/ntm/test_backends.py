@@ -21,6 +21,7 @@ NEUTRAL = [
     "test_keras_checks.py",
     "test_layer.py",
     "test_memory.py",
+    "test_perturbation.py",
     "test_precision.py",
     "test_saving.py",
     "test_seed_readme.py",

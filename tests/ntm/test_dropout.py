@@ -13,6 +13,7 @@ from keras import layers
 from ntm import NeuralTuringMachine, Perturbation, heads
 from tests.ntm.backend import assert_same, layer_gradients, numpy
 from tests.ntm.machines import (
+    BATCH,
     INPUTS,
     ROWS,
     STEPS,
@@ -308,3 +309,21 @@ def assert_drawn_evenly(one: np.ndarray, other: np.ndarray, least: float, most: 
         assert drawn.std() == pytest.approx((most - least) / 12**0.5, rel=0.05)
     for pair in ((one[:-1], one[1:]), (one, other)):
         assert abs(np.corrcoef(*pair)[0, 1]) < 0.1
+
+
+def test_moving_averages_follow_the_equation() -> None:
+    """One batch normalisation on the inputs and read vectors, over the steps of a sequence."""
+    momentum = 0.9
+    model = keras.Sequential(
+        [layers.BatchNormalization(momentum=momentum, name="norm"), layers.Dense(OUTPUT_DIM)]
+    )
+    layer = built(model)
+    mean = {v.path: v for v in layer.non_trainable_variables}
+    moving = next(v for path, v in mean.items() if path.endswith("moving_mean"))
+    expected = numpy(moving.value)[:INPUTS]
+    inputs = random_inputs()
+    layer(inputs, training=True)
+    for time in range(STEPS):
+        expected = momentum * expected + (1 - momentum) * inputs[:, time].mean(0)
+    np.testing.assert_allclose(numpy(moving.value)[:INPUTS], expected, atol=1e-5)
+    assert inputs.shape == (BATCH, STEPS, INPUTS)

@@ -40,6 +40,13 @@ def test_nothing_is_random_by_itself() -> None:
     assert NeuralTuringMachine(UNITS).perturbation == Perturbation()
 
 
+def test_a_layer_keeps_what_it_was_given() -> None:
+    given = Perturbation(read_noise=0.1)
+    layer = NeuralTuringMachine(UNITS, perturbation=given)
+    given.read_noise = 0.2
+    assert layer.perturbation == Perturbation(read_noise=0.1)
+
+
 def test_its_fields_are_stated_by_name() -> None:
     with pytest.raises(TypeError):
         Perturbation(0.1)  # type: ignore[misc]
