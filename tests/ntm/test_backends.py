@@ -82,5 +82,5 @@ def test_one_test_of_a_kind_passes_on_pytorch() -> None:
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_all_tests_pass(backend: str) -> None:
     if backend not in installed():
-        pytest.skip(f"{backend} is not installed (extra `torch`)")
+        pytest.skip(f"{backend} is not installed (extra `{backend}`)")
     assert_passes(start(backend, NEUTRAL, "-m", "slow or not slow"))
