@@ -124,7 +124,7 @@ def is_complete(config: DictConfig, directory: Path) -> bool:
         records.history(directory)
     except ConfigError:  # Damaged: what can be made again is made again.
         return False
-    losses = [scores["loss_bits_per_sequence"] for scores in evaluation.values()]
+    losses = [scores.get("loss_bits_per_sequence") for scores in evaluation.values()]
     if not ended or not losses or None in losses or not (directory / saved.CONFIG).is_file():
         return False
     if config.mode == "train" and fault(directory / MODEL):

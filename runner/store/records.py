@@ -115,8 +115,8 @@ def _metrics_problem(found: Any) -> Problem:
         if not isinstance(scores, dict):
             return f"holds {_kind(scores)} as the scores of {case!r} where a map belongs"
         for score in SCORES:
-            if score not in scores or not _is_number(scores[score]):
-                return f"has no {score} of {case!r} that is a number or null"
+            if not _is_number(scores.get(score)):
+                return f"has a {score} of {case!r} that is neither a number nor null"
     return None
 
 
