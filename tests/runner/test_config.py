@@ -76,7 +76,9 @@ def test_every_experiment_composes_and_passes_the_checks(name: str, composed: Co
 
 
 @pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("controller", ["dense", "double_dense", "wide_dense", "lstm"])
+@pytest.mark.parametrize(
+    "controller", ["dense", "double_dense", "feedforward", "wide_dense", "lstm"]
+)
 def test_every_task_has_a_recipe_for_every_controller(
     task: str, controller: str, composed: Compose
 ) -> None:
@@ -85,6 +87,15 @@ def test_every_task_has_a_recipe_for_every_controller(
     assert config.recipe is not None
     assert (ROOT / "conf/recipe" / f"{config.recipe}.yaml").exists()
     assert config.recipe.partition("/")[0] == task
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_feedforward_is_double_dense(task: str, composed: Compose) -> None:
+    by_one, by_other = (
+        composed(f"task={task}", f"controller={name}") for name in ("feedforward", "double_dense")
+    )
+    by_one.recipe = by_other.recipe
+    assert by_one == by_other
 
 
 def test_no_recipe_is_the_plain_machine(composed: Compose) -> None:

@@ -51,7 +51,7 @@ def run(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
         (
             "controller=lsmt",
             "controller=lsmt does not exist (did you mean 'lstm'?). The options of controller are "
-            "dense, double_dense, lstm, wide_dense.",
+            "dense, double_dense, feedforward, lstm, wide_dense.",
         ),
         ("model=nmt", "model=nmt does not exist (did you mean 'ntm'?)"),
         ("experiment=quik", "experiment=quik does not exist (did you mean 'quick'?)"),
