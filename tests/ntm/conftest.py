@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+
+import keras
 import pytest
 
 
@@ -10,3 +14,14 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     item.add_marker(
         pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
     )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_programs() -> Iterator[None]:
+    """Drop what JAX has compiled for a file: the system bounds the memory maps of a process."""
+    yield
+    if keras.backend.backend() == "jax":
+        import jax
+
+        jax.clear_caches()
+        gc.collect()
