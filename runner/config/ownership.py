@@ -157,21 +157,13 @@ def _differences(
     config: DictConfig, was: DictConfig, free: Sequence[str]
 ) -> dict[str, tuple[Any, Any]]:
     """Keys that are not free, with their value in `was` and now."""
-    before, now = (dict(_flat(OmegaConf.to_container(c, resolve=True))) for c in (was, config))
+    plain: list[Any] = [OmegaConf.to_container(each, resolve=True) for each in (was, config)]
+    before, now = map(records.flat, plain)
     return {
         key: (before.get(key), now.get(key))
         for key in dict.fromkeys([*before, *now])
-        if before.get(key) != now.get(key)
-        and not any(f"{key}.".startswith(f"{each}.") for each in free)
+        if before.get(key) != now.get(key) and not saved.is_inside(key, free)
     }
-
-
-def _flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in node.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _refusal(different: Mapping[str, tuple[Any, Any]], directory: Path) -> str:

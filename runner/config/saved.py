@@ -315,9 +315,12 @@ def _over(
 
 def _is_free(key: str, free: Sequence[str] | None) -> bool:
     """Whether `key` is one of those in `free`, or inside one of them; see `_over`."""
-    of = OF_WEIGHTS if free is None else free
-    inside = any(f"{key}.".startswith(f"{each}.") for each in of)
-    return not inside if free is None else inside
+    return not is_inside(key, OF_WEIGHTS) if free is None else is_inside(key, free)
+
+
+def is_inside(key: str, nodes: Sequence[str]) -> bool:
+    """Whether a dotted key is one of these, or a value inside of one."""
+    return any(f"{key}.".startswith(f"{node}.") for node in nodes)
 
 
 def _same_encoding(saved: DictConfig, result: DictConfig) -> bool:

@@ -6,7 +6,7 @@ runs under one label that differ in more than their seed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -150,7 +150,7 @@ def _own_label(seed: Seed, folder: Path) -> str:
 
 def _check_same(label: str, members: Sequence[Seed]) -> None:
     """Refuse runs that differ in more than their seed; a key that one lacks is null in it."""
-    configs = [dict(_flat(seed.run.config)) for seed in members if seed.run.config]
+    configs = [records.flat(seed.run.config) for seed in members if seed.run.config]
     keys = dict.fromkeys(key for config in configs for key in config if key not in NO_MATTER)
     for key in keys:
         values = list(dict.fromkeys(str(config.get(key)) for config in configs))
@@ -161,14 +161,6 @@ def _check_same(label: str, members: Sequence[Seed]) -> None:
                 "its runs (LABEL=SWEEP/0 LABEL=SWEEP/1 ...), or leave the label out: then a "
                 "sweep is divided by what its runs state."
             )
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _task(members: Sequence[Seed]) -> Task | None:

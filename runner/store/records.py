@@ -77,6 +77,15 @@ def refuse_references(folder: Path, found: Mapping[str, Any]) -> None:
             )
 
 
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The values of nested maps under dotted keys, such as `ntm.n_width`."""
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        is_node = isinstance(value, Mapping)
+        found |= flat(value, f"{prefix}{key}.") if is_node else {f"{prefix}{key}": value}
+    return found
+
+
 def _checked(path: Path, read: Callable[[Path], Any], problem: Check) -> Any:
     found = read(path)
     wrong = problem(found)
