@@ -1,9 +1,11 @@
 """LSTM layers, then a linear one: the paper's recurrent controller."""
 
-import keras
+from __future__ import annotations
+
+from typing import Any
 
 
-def lstm(input_dim, output_dim, units):
+def lstm(input_dim: int, output_dim: int, units: list[int]) -> Any:
     """One LSTM layer for each entry of `units`, then a linear layer.
 
     Args:
@@ -14,6 +16,8 @@ def lstm(input_dim, output_dim, units):
     Returns:
         A `keras.Sequential` whose cells the NTM steps and whose state it carries.
     """
+    import keras
+
     layers = [
         keras.layers.LSTM(width, return_sequences=True, name=f"lstm_{index}")
         for index, width in enumerate(units)

@@ -14,9 +14,10 @@ from ntm.training.perturbation import Perturbation
 from ntm.training.schedule import Schedule
 
 if TYPE_CHECKING:
-    from ntm.cell import NTMCell, NTMState
+    from ntm.cell import NTMCell
     from ntm.heads import controller_input_output_shape
     from ntm.layer import NeuralTuringMachine
+    from ntm.state import NTMState
 
 __all__ = [
     "NTMCell",
@@ -30,7 +31,7 @@ __all__ = [
 # What needs Keras, by the module it is in.
 _HOMES = {
     "NTMCell": "cell",
-    "NTMState": "cell",
+    "NTMState": "state",
     "NeuralTuringMachine": "layer",
     "controller_input_output_shape": "heads",
 }

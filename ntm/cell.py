@@ -2,7 +2,6 @@
 
 import inspect
 import math
-from typing import Any, NamedTuple
 
 import keras
 from keras import ops
@@ -11,39 +10,14 @@ from ntm import checks, heads
 from ntm.addressing import address_columns
 from ntm.controller import Controller, serialised
 from ntm.memory import INITIAL_MEMORY, first_memory, read_columns, write_columns
+from ntm.quantization import QUANTIZED, found, restore
 from ntm.renamed import renamed, stated_by_old_names
+from ntm.state import NTMState, check_shapes
 from ntm.training import noise
 from ntm.training.clipping import clip_gradient
 from ntm.training.dropout import DropoutWithController
 from ntm.training.perturbation import Perturbation
 from ntm.training.schedule import Schedule
-
-# In a configuration, of those layers that are quantized and stand nowhere else in it.
-QUANTIZED = "quantized"
-
-
-class NTMState(NamedTuple):
-    """What the machine carries from step to step.
-
-    In the recurrent layer's list of states every field is flattened to (B, size), the order is
-    the one below, and the states of controller and readout follow one by one; `NTMCell.unpack`
-    and `NTMCell.pack` convert.
-
-    Attributes:
-        output: (B, units), the output of the last step (Keras repeats it on masked steps).
-        memory: (B, M, N), as it lies inside of the machine (`ntm.rows`).
-        weightings: (B, R + W, N), of all heads, the read heads first.
-        reads: (B, R, M), the vectors read in the last step.
-        controller: list of the controller's own states.
-        readout: list of the readout's own states, empty where there is none.
-    """
-
-    output: Any
-    memory: Any
-    weightings: Any
-    reads: Any
-    controller: list[Any]
-    readout: list[Any]
 
 
 @keras.saving.register_keras_serializable(package="ntm")
@@ -345,24 +319,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         names = [*NTMState._fields[:4]]
         for network in self.networks:
             names += [network.name] * len(network.state_size)
-        if len(shapes) != len(names):
-            raise ValueError(
-                f"{self.name!r} has {len(names)} states ({', '.join(names)}), but was given "
-                f"{len(shapes)}: give it as many as its get_initial_state returns"
-            )
-        for index, (shape, size) in enumerate(zip(shapes, self.state_size, strict=True)):
-            wanted = (batch, size)
-            if len(shape) != 2 or any(
-                None not in sizes and len(set(sizes)) > 1
-                for sizes in zip(shape, wanted, strict=True)
-            ):
-                raise ValueError(
-                    f"state {index} of {self.name!r} ({names[index]}) has the shape "
-                    f"{tuple(shape)}, but must be {wanted}: units={self.units}, "
-                    f"n_width={self.n_width}, m_depth={self.m_depth}, "
-                    f"read_heads={self.read_heads} and write_heads={self.write_heads} must be "
-                    "those of the layer that the state is of, and the batch the same"
-                )
+        check_shapes(self, names, shapes, batch)
 
     def unpack(self, states):
         """A recurrent layer's list of states as an `NTMState`."""
@@ -391,7 +348,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             "controller_model": serialised(model),
             "activation": keras.activations.serialize(self.activation),
             "perturbation": self.perturbation.as_dict(),
-            **self._quantization_config(),
+            **found(self._own_layers),
         }
 
     @classmethod
@@ -403,25 +360,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
 
     def quantize_as(self, quantized):
         """Makes layers not built yet what `get_config` found them to be, its entry `QUANTIZED`."""
-        for name, found in quantized.items():
-            layer = self._own_layers[name]
-            found = keras.saving.deserialize_keras_object(found)
-            layer.dtype_policy = found["dtype"]
-            layer.quantization_config = found["quantization_config"]
-
-    def _quantization_config(self):
-        """What `quantize` of a model has made of layers that are in no configuration."""
-        quantized = {
-            name: {
-                "dtype": keras.dtype_policies.serialize(layer.dtype_policy),
-                "quantization_config": keras.saving.serialize_keras_object(
-                    getattr(layer, "quantization_config", None)
-                ),
-            }
-            for name, layer in self._own_layers.items()
-            if layer.quantization_mode
-        }
-        return {QUANTIZED: quantized} if quantized else {}
+        restore(self._own_layers, quantized)
 
     @property
     def _own_layers(self):

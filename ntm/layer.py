@@ -11,7 +11,8 @@ from keras import ops
 
 from ntm import checks
 from ntm._keras import check_input
-from ntm.cell import ARGUMENTS, QUANTIZED, NTMCell, arguments_from
+from ntm.cell import ARGUMENTS, NTMCell, arguments_from
+from ntm.quantization import QUANTIZED
 from ntm.recurrence import loop
 from ntm.renamed import RENAMED
 from ntm.rows import turned

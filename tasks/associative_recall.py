@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.random import Generator
 
-from tasks.base import Batch, IntArray, Sizes, Task, lay_out, phase, random_bits
+from tasks.base import Task
+from tasks.batch import Batch, IntArray, Sizes, lay_out, phase, random_bits
 
 
 @dataclass(kw_only=True)
@@ -89,9 +90,9 @@ class AssociativeRecall(Task):
 
         position, recall = phase(query + length + 2, np.full_like(items, length), steps)
         targets = lay_out(vectors, (asked + 1) * length + position, recall)
-        weights = np.repeat(recall[..., None], bits, axis=2).astype(np.float32)
+        loss_mask = np.repeat(recall[..., None], bits, axis=2).astype(np.float32)
         _, mask = phase(np.zeros_like(items), self.durations(sizes), steps)
-        return Batch(inputs, targets, weights, mask, optimum=None)
+        return Batch(inputs, targets, loss_mask, mask, optimum=None)
 
     def solved(self, summary: Mapping[str, float]) -> bool:
         return summary["bit_errors_per_sequence"] < 0.1

@@ -1,4 +1,4 @@
-"""What every task has in common: sizes, batches, cases and scores.
+"""What every task has in common.
 
 A task has *sizes*, such as `length` or `items` (its `case_keys`). Training draws each of them
 from a range (`min_length` to `max_length`); a *case* such as `length=20` fixes them all.
@@ -8,51 +8,18 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-import difflib
-from collections.abc import Iterable, Mapping
-from typing import ClassVar, NamedTuple
+from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.floating]
-IntArray = NDArray[np.integer]
-BoolArray = NDArray[np.bool_]
-# The sizes (B,) of each sequence, by name.
-Sizes = Mapping[str, IntArray]
+from tasks.batch import Batch, FloatArray, IntArray, Sizes
+from tasks.cases import LARGEST_SIZE, format_case, parse_case, suggestion
+from tasks.scores import cross_entropy_bits, wrong_bits
 
 LENGTHS = ("batch", "sequence")
-SMALLEST_PROBABILITY = 1e-7
-# Of a sequence: the steps of all tasks then are whole numbers of 64 bits.
-LARGEST_SIZE = 2**31 - 1
 LONGEST_SHOWN = 80  # characters of a text in a message
-# Share of bits in which a lookalike differs from what it is like.
-FLIPPED = 1 / 16
-
-
-class Batch(NamedTuple):
-    """B sequences padded to T steps; everything is zero on the padding.
-
-    inputs: (B, T, input_dim) float32.
-    targets: (B, T, output_dim) float32, bits.
-    weights: (B, T, output_dim) float32, 1 where a target bit counts, else 0.
-    mask: (B, T) bool, True on the steps of a sequence, False on the padding after it.
-    optimum: (B,) float, bits a sequence of the best possible predictor, or None where that is 0 or
-        the sequences are to be trained on.
-    """
-
-    inputs: FloatArray
-    targets: FloatArray
-    weights: FloatArray
-    mask: BoolArray
-    optimum: FloatArray | None
-
-    def part(self, which: slice) -> Batch:
-        """Some of the sequences."""
-        optimum = None if self.optimum is None else self.optimum[which]
-        arrays = self.inputs[which], self.targets[which], self.weights[which], self.mask[which]
-        return Batch(*arrays, optimum)
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -215,30 +182,14 @@ class Task(abc.ABC):
 
         Raises ValueError that names what is wrong and shows the right form.
         """
-        sizes: dict[str, int] = {}
-        for part in text.split(","):
-            key, equals, value = (piece.strip() for piece in part.partition("="))
-            if not equals:
-                raise self._bad_case(text, f"{part.strip()!r} has no '='")
-            if key not in self.case_keys:
-                hint = suggestion(key, self.case_keys)
-                raise self._bad_case(text, f"{self.name} has no size {key!r}{hint}")
-            if key in sizes:
-                raise self._bad_case(text, f"{key} is given twice")
-            # Python reads no number of thousands of digits.
-            digits = value.lstrip("0") if value.isascii() and value.isdigit() else ""
-            if len(digits) > len(str(LARGEST_SIZE)) or int(digits or 0) > LARGEST_SIZE:
-                raise self._bad_case(text, f"{key} is larger than {LARGEST_SIZE}")
-            if int(digits or 0) < self.smallest_size:
-                least = self.smallest_size
-                raise self._bad_case(
-                    text, f"{key}={value} is not a whole number of at least {least}"
-                )
-            sizes[key] = int(digits)
-        missing = [key for key in self.case_keys if key not in sizes]
-        if missing:
-            raise self._bad_case(text, f"{', '.join(missing)} is missing")
-        return {key: sizes[key] for key in self.case_keys}
+        try:
+            return parse_case(text, self.case_keys, self.smallest_size)
+        except ValueError as error:
+            shown = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+            raise ValueError(
+                f"{shown!r} is not a case of the task {self.name}: {error}. "
+                f"A case has the form {self.solved_case()!r} (set in evaluate.cases)"
+            ) from None
 
     def score(self, batch: Batch, probabilities: FloatArray) -> dict[str, FloatArray]:
         """Scores of each sequence, arrays (B,): `bit_errors`, `bits` that count, `loss_bits`.
@@ -247,9 +198,9 @@ class Task(abc.ABC):
             predicted as 1 above 0.5. One that is not a number counts as an error.
         """
         return {
-            "bit_errors": (wrong_bits(batch, probabilities) * batch.weights).sum((1, 2)),
-            "bits": batch.weights.sum((1, 2)),
-            "loss_bits": (cross_entropy_bits(batch, probabilities) * batch.weights).sum((1, 2)),
+            "bit_errors": (wrong_bits(batch, probabilities) * batch.loss_mask).sum((1, 2)),
+            "bits": batch.loss_mask.sum((1, 2)),
+            "loss_bits": (cross_entropy_bits(batch, probabilities) * batch.loss_mask).sum((1, 2)),
         }
 
     def summarise(self, scores: Mapping[str, FloatArray]) -> dict[str, float]:
@@ -302,109 +253,3 @@ class Task(abc.ABC):
     def _check_smallest(self, name: str, size: int) -> None:
         if size < self.smallest_size:
             raise ValueError(f"{name}={size}: {self.name} needs at least {self.smallest_size}")
-
-    def _bad_case(self, text: str, problem: str) -> ValueError:
-        shown = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
-        return ValueError(
-            f"{shown!r} is not a case of the task {self.name}: {problem}. "
-            f"A case has the form {self.solved_case()!r} (set in evaluate.cases)"
-        )
-
-
-@dataclasses.dataclass(kw_only=True)
-class CopyTask(Task):
-    """A task that shows random vectors and then nothing, to be copied from memory.
-
-    bits: width of a vector.
-    zero_rate: share of the vectors shown in training that are replaced by zeros; evaluation never
-        has any of them. A vector of zeros looks like the blank input of the recall, and a machine
-        must tell them apart in every place and in a row; one vector in 2^`bits` is too few to
-        learn it from (docs/recipe.md).
-    near_duplicate_rate: share of the vectors shown in training that are replaced by the sequence's
-        first one, with one bit in sixteen flipped; evaluation never has any of them. A
-        machine that finds the beginning by its content copies twenty vectors so, and not a
-        hundred, among which some resemble it (docs/recipe.md).
-
-    Raises ValueError, besides what `Task` does, for shares outside of [0, 1).
-    """
-
-    bits: int
-    zero_rate: float
-    near_duplicate_rate: float
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_share("zero_rate", self.zero_rate)
-        check_share("near_duplicate_rate", self.near_duplicate_rate)
-
-    def draw_vectors(self, rng: Generator, shape: tuple[int, int], training: bool) -> FloatArray:
-        """Random vectors (*shape, bits), float32."""
-        vectors = random_bits(rng, (*shape, self.bits))
-        if training and self.zero_rate:
-            vectors *= (rng.random(shape) >= self.zero_rate)[..., None]
-        if training and self.near_duplicate_rate:
-            alike = np.abs(vectors[:, :1] - (rng.random(vectors.shape) < FLIPPED))
-            chosen = rng.random(shape) < self.near_duplicate_rate
-            chosen[:, 0] = False
-            vectors = np.where(chosen[..., None], alike, vectors).astype(np.float32)
-        return vectors
-
-
-def check_share(name: str, share: float) -> None:
-    """Raise ValueError for a share of the training sequences that would leave none or less."""
-    if not 0 <= share < 1:
-        raise ValueError(f"task.{name}={share} must be a share from 0 to below 1")
-
-
-def suggestion(given: str, known: Iterable[str]) -> str:
-    """Text such as " (did you mean 'length'?)" for a near miss, otherwise empty."""
-    near = difflib.get_close_matches(given, known, n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
-
-
-def format_case(sizes: Mapping[str, int]) -> str:
-    """Return the name of a case: `{"length": 10, "repeats": 20}` is `"length=10,repeats=20"`."""
-    return ",".join(f"{key}={size}" for key, size in sizes.items())
-
-
-def wrong_bits(batch: Batch, probabilities: FloatArray) -> BoolArray:
-    """Where (B, T, output_dim) the predicted bit differs from the target, weights aside."""
-    right = np.where(batch.targets > 0.5, probabilities > 0.5, probabilities <= 0.5)
-    return np.logical_not(right)
-
-
-def cross_entropy_bits(batch: Batch, probabilities: FloatArray) -> FloatArray:
-    """Cost in bits (B, T, output_dim) of each target bit, weights aside, in float64.
-
-    Probabilities are kept at least 1e-7 from 0 and 1, so that no bit costs more than 23.3.
-    """
-    predicted = np.asarray(probabilities, dtype=np.float64)
-    of_target = np.where(batch.targets > 0.5, predicted, 1 - predicted)
-    cost: FloatArray = -np.log2(np.clip(of_target, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY))
-    return cost
-
-
-def random_bits(rng: Generator, shape: tuple[int, ...]) -> FloatArray:
-    """Fair bits of the given shape, float32."""
-    return rng.integers(0, 2, size=shape, dtype=np.uint8).astype(np.float32)
-
-
-def phase(starts: IntArray, counts: IntArray, steps: int) -> tuple[IntArray, BoolArray]:
-    """One phase of each sequence: `counts` (B,) steps from step `starts` (B,) on.
-
-    Returns the position within the phase (B, steps), 0 outside of it, and where the phase is on
-    (B, steps).
-    """
-    position = np.arange(steps) - np.reshape(starts, (-1, 1))
-    on = (position >= 0) & (position < np.reshape(counts, (-1, 1)))
-    return np.where(on, position, 0), on
-
-
-def lay_out(vectors: FloatArray, position: IntArray, on: BoolArray) -> FloatArray:
-    """Lay vectors out in time: (B, steps, channels).
-
-    Each step of each sequence has the one of `vectors` (B, count, channels) that `position`
-    (B, steps) names where `on` (B, steps), and 0 elsewhere.
-    """
-    # Whole vectors at a time: faster than `take_along_axis`, which gathers single numbers.
-    return vectors[np.arange(len(vectors))[:, None], position] * on[..., None]

@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.random import Generator
 
-from tasks.base import Batch, CopyTask, IntArray, Sizes, lay_out, phase
+from tasks.batch import Batch, IntArray, Sizes, lay_out, phase
+from tasks.copying import CopyTask
 
 
 @dataclass(kw_only=True)
@@ -70,9 +71,9 @@ class Copy(CopyTask):
 
         position, recall = phase(length + 2, length, steps)
         targets = lay_out(vectors, position, recall)
-        weights = np.repeat(recall[..., None], self.bits, axis=2).astype(np.float32)
+        loss_mask = np.repeat(recall[..., None], self.bits, axis=2).astype(np.float32)
         _, mask = phase(np.zeros_like(length), self.durations(sizes), steps)
-        return Batch(inputs, targets, weights, mask, optimum=None)
+        return Batch(inputs, targets, loss_mask, mask, optimum=None)
 
     def solved(self, summary: Mapping[str, float]) -> bool:
         return summary["bit_errors_per_sequence"] == 0

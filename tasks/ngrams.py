@@ -9,7 +9,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.random import Generator
 
-from tasks.base import Batch, FloatArray, IntArray, Sizes, Task, cross_entropy_bits, phase
+from tasks.base import Task
+from tasks.batch import Batch, FloatArray, IntArray, Sizes, phase
+from tasks.scores import cross_entropy_bits
 
 
 @dataclass(kw_only=True)
@@ -70,17 +72,17 @@ class NGrams(Task):
         padding = ((0, 0), (0, steps - bits.shape[1]))
 
         _, mask = phase(np.zeros_like(length), length, steps)
-        weights = mask[..., None].astype(np.float32)
-        targets = np.pad(bits, padding)[..., None].astype(np.float32) * weights
+        loss_mask = mask[..., None].astype(np.float32)
+        targets = np.pad(bits, padding)[..., None].astype(np.float32) * loss_mask
         inputs = np.zeros_like(targets)
-        inputs[:, 1:] = targets[:, :-1] * weights[:, 1:]
+        inputs[:, 1:] = targets[:, :-1] * loss_mask[:, 1:]
 
-        batch = Batch(inputs, targets, weights, mask, optimum=None)
+        batch = Batch(inputs, targets, loss_mask, mask, optimum=None)
         if training:
             return batch
         optimal = optimal_probabilities(bits, self.context)
         cost = cross_entropy_bits(batch, np.pad(optimal, padding)[..., None])
-        return batch._replace(optimum=(cost * weights).sum((1, 2)))
+        return batch._replace(optimum=(cost * loss_mask).sum((1, 2)))
 
     def score(self, batch: Batch, probabilities: FloatArray) -> dict[str, FloatArray]:
         """Add the optimal predictor's bits on the same sequences, and the excess over them."""

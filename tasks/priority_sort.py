@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.random import Generator
 
-from tasks.base import Batch, IntArray, Sizes, Task, lay_out, phase, random_bits
+from tasks.base import Task
+from tasks.batch import Batch, IntArray, Sizes, lay_out, phase, random_bits
 
 
 @dataclass(kw_only=True)
@@ -73,9 +74,9 @@ class PrioritySort(Task):
         ranked = np.take_along_axis(vectors, order[..., None], axis=1)
         position, recall = phase(items + 1, self._recalled(items), steps)
         targets = lay_out(ranked, position, recall)
-        weights = np.repeat(recall[..., None], bits, axis=2).astype(np.float32)
+        loss_mask = np.repeat(recall[..., None], bits, axis=2).astype(np.float32)
         _, mask = phase(np.zeros_like(items), self.durations(sizes), steps)
-        return Batch(inputs, targets, weights, mask, optimum=None)
+        return Batch(inputs, targets, loss_mask, mask, optimum=None)
 
     def solved(self, summary: Mapping[str, float]) -> bool:
         return summary["loss_bits_per_sequence"] < 10

@@ -9,17 +9,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.random import Generator
 
-from tasks.base import (
-    Batch,
-    CopyTask,
-    FloatArray,
-    IntArray,
-    Sizes,
-    check_share,
-    lay_out,
-    phase,
-    wrong_bits,
-)
+from tasks.batch import Batch, FloatArray, IntArray, Sizes, lay_out, phase
+from tasks.copying import CopyTask, check_share
+from tasks.scores import wrong_bits
 
 # Deviation of counts that say nothing; those of the training range have 1.
 WIDE = 3.0
@@ -119,15 +111,15 @@ class RepeatCopy(CopyTask):
         targets = np.zeros((len(length), steps, self.output_dim), np.float32)
         targets[..., : self.bits] = lay_out(vectors, position % length[:, None], content)
         targets[sequences, durations - 1, self.bits] = 1
-        weights = np.zeros_like(targets)
-        weights[..., : self.bits] = content[..., None]
-        weights[..., self.bits] = recall & counted[:, None]
+        loss_mask = np.zeros_like(targets)
+        loss_mask[..., : self.bits] = content[..., None]
+        loss_mask[..., self.bits] = recall & counted[:, None]
         _, mask = phase(np.zeros_like(length), durations, steps)
-        return Batch(inputs, targets, weights, mask, optimum=None)
+        return Batch(inputs, targets, loss_mask, mask, optimum=None)
 
     def score(self, batch: Batch, probabilities: FloatArray) -> dict[str, FloatArray]:
         """Add the wrong bits of the content and those of the marker, apart."""
-        wrong = wrong_bits(batch, probabilities) * batch.weights
+        wrong = wrong_bits(batch, probabilities) * batch.loss_mask
         return {
             **super().score(batch, probabilities),
             "content_errors": wrong[..., : self.bits].sum((1, 2)),

@@ -6,96 +6,19 @@ composed to what runs.
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
 from ntm import Perturbation
-from runner.config import footprint, recipe, saved
-from runner.config.explain import unknown_key
-from runner.config.schema import GROUPS, cases_from, task_from
+from runner.config import constraints, footprint, recipe, saved, targets
+from runner.config.explain import options_of, unknown_key
+from runner.config.schema import GROUPS, OPTIONS, cases_from, task_from, with_types
 from runner.errors import ConfigError
 from tasks import Task
-from tasks.base import suggestion
-
-CHOICES = {
-    "mode": ("train", "evaluate"),
-    "device": ("auto", "cpu", "gpu"),
-    "optimizer.schedule": ("constant", "linear", "cosine"),
-    "controller.activation": (
-        *("linear", "relu", "tanh", "sigmoid", "elu", "selu", "gelu", "silu", "softsign"),
-    ),
-}
-CHOICES["model.activation"] = CHOICES["controller.activation"]
-AT_LEAST_ONE = (
-    "ntm.n_width",
-    "ntm.m_depth",
-    "ntm.shift_range",
-    "ntm.read_heads",
-    "ntm.write_heads",
-    "ntm.gradient_checkpointing",
-    "trainer.steps",
-    "trainer.batch_size",
-    "trainer.shards",
-    "trainer.evaluate_every",
-    "trainer.checkpoint_every",
-    "trainer.log_every",
-    "trainer.curriculum",
-    "trainer.restart_at",
-    "evaluate.sequences",
-    "evaluate.batch_size",
-    "controller.units",
-    "model.units",
-)
-# Sizes and counts of TensorFlow and NumPy on every machine, and of the seeds that both take.
-LARGEST, LARGEST_SEED = 2**31 - 1, 2**32 - 1
-LARGEST_FLOAT = 3.4028234663852886e38  # of float32
-# Keys of numbers (null is none), what is allowed, and how an error puts it.
-RULES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
-    (
-        (
-            "optimizer.learning_rate",
-            "optimizer.epsilon",
-            "optimizer.clip_value",
-            "ntm.state_clip_norm",
-            "trainer.clip_norm",
-            "trainer.clip_norm_ratio",
-            "trainer.weight_noise",
-            "trainer.restart_above",
-            "trainer.state_clip_growth",
-        ),
-        lambda value: 0 < value < math.inf,
-        "larger than 0 and finite",
-    ),
-    (
-        (
-            "ntm.readout_units",
-            "trainer.restarts",
-        ),
-        lambda value: 0 <= value < math.inf,
-        "at least 0 and finite",
-    ),
-    (
-        ("ntm.gate_offset", "ntm.sharpness_offset", "ntm.row_codes"),
-        math.isfinite,
-        "a finite number",
-    ),
-    (
-        (
-            "optimizer.beta_1",
-            "optimizer.beta_2",
-            "optimizer.rho",
-            "optimizer.momentum",
-            "trainer.ema_decay",
-        ),
-        lambda value: 0 <= value < 1,
-        "at least 0 and less than 1",
-    ),
-)
 
 
 def settle(
@@ -113,17 +36,21 @@ def settle(
     if isinstance(overrides, ListConfig):  # Reading it would resolve the references in its texts.
         overrides = cast("list[str]", OmegaConf.to_container(overrides))
     recipe.check(config, overrides)
+    _check_names(overrides)
     _check_shape(config)
-    _check_choices(config)
+    config = with_types(config)
+    constraints.check(config)
     config = saved.with_saved(config, overrides)
     return config, validate(config, here)
 
 
 def validate(config: DictConfig, here: bool = True) -> list[str]:
-    """Check the values of a configuration and return warnings, as `settle`. Raises ConfigError."""
-    _check_shape(config)
-    _check_choices(config)
-    _check_numbers(config)
+    """Check the values of a typed configuration and return warnings, as `settle`.
+
+    Raises ConfigError.
+    """
+    constraints.check(config)
+    _check_together(config)
     task = task_from(config)
     _check_cases(config, task)
     if here:
@@ -155,13 +82,25 @@ def _check_shape(config: DictConfig) -> None:
     _check_lists(OmegaConf.to_container(config))
     for key in sorted(OmegaConf.missing_keys(config)):
         raise ConfigError(f"{key} has no value: state {key}=... on the command line or in a file.")
-    for group, options in GROUPS.items():
+    for group, options in OPTIONS.items():
         name = config[group].name
         if options.get(name) is not OmegaConf.get_type(config[group]):
-            raise ConfigError(
-                f"{group}.name={name} cannot be set by itself: choose an option with "
-                f"{group}=... ({', '.join(options)})."
-            )
+            raise _named_by_itself(group, f"{group}.name={name}")
+
+
+def _check_names(overrides: Sequence[str]) -> None:
+    """Refuse the name or the target of an option as a value: the other values are not its own."""
+    for override in overrides:
+        group, _, key = override.lstrip("+~").partition("=")[0].partition(".")
+        if group in GROUPS and key in ("name", targets.TARGET):
+            raise _named_by_itself(group, override)
+
+
+def _named_by_itself(group: str, given: str) -> ConfigError:
+    return ConfigError(
+        f"{given} cannot be set by itself: choose an option with {group}=... "
+        f"({', '.join(sorted(options_of(group)))})."
+    )
 
 
 def _check_lists(node: Any, prefix: str = "") -> None:
@@ -182,30 +121,8 @@ def _check_interpolations(config: DictConfig) -> None:
         raise ConfigError(f"{error.full_key} refers to what does not exist: {reason}.") from None
 
 
-def _check_choices(config: DictConfig) -> None:
-    for key, choices in CHOICES.items():
-        value = OmegaConf.select(config, key)
-        if value is not None and value not in choices:
-            raise ConfigError(
-                f"{key}={value} is not known{suggestion(value, choices)}: "
-                f"choose one of {', '.join(choices)}."
-            )
-
-
-def _check_numbers(config: DictConfig) -> None:
-    if not 0 <= config.seed <= LARGEST_SEED:
-        raise ConfigError(f"seed={config.seed} must be 0 or more, and at most {LARGEST_SEED}.")
-    for key in AT_LEAST_ONE:
-        value = OmegaConf.select(config, key)
-        for number in value if isinstance(value, ListConfig) else [value]:
-            if number is not None and number < 1:
-                raise ConfigError(f"{key}={value} must be at least 1.")
-    for keys, allowed, description in RULES:
-        for key in keys:
-            value = OmegaConf.select(config, key)
-            if value is not None and not allowed(value):
-                raise ConfigError(f"{key}={value} must be {description}.")
-    _check_largest(config)
+def _check_together(config: DictConfig) -> None:
+    """Check values that are right or wrong only beside others."""
     try:
         Perturbation(**config.ntm.perturbation)
     except ValueError as error:
@@ -217,25 +134,6 @@ def _check_numbers(config: DictConfig) -> None:
                 f"trainer.restarts={trainer.restarts} does not say when to begin again: set "
                 f"trainer.{key}, or trainer.restarts=0."
             )
-    for key in ("controller.units", "model.units"):
-        if OmegaConf.select(config, key) == []:
-            raise ConfigError(f"{key}=[] must name the size of at least one layer, e.g. [100].")
-
-
-def _check_largest(node: Any, prefix: str = "") -> None:
-    """Refuse numbers that no array can have as its size, and no float32 as its value."""
-    for key, value in node.items():
-        if isinstance(value, DictConfig):
-            _check_largest(value, f"{prefix}{key}.")
-            continue
-        for number in value if isinstance(value, ListConfig) else [value]:
-            if isinstance(number, int) and number > LARGEST and key != "seed":
-                raise ConfigError(f"{prefix}{key}={value} must be at most {LARGEST}.")
-            if isinstance(number, float) and LARGEST_FLOAT < abs(number) < math.inf:
-                raise ConfigError(
-                    f"{prefix}{key}={value} is beyond float32, whose largest number is "
-                    f"{LARGEST_FLOAT:.1e}."
-                )
 
 
 def _check_shift(config: DictConfig) -> None:

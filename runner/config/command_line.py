@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runner.config import names
+from runner.config.explain import options_of
 from runner.config.saved import RUNS, saved_names
 from runner.config.schema import GROUPS
 from runner.errors import ConfigError
@@ -29,7 +30,7 @@ def complete(arguments: Sequence[str]) -> list[str]:
     for place, argument in enumerate(quoted):
         key, _, folder = argument.partition("=")
         if key in RUNS:  # Beside it: Hydra takes no overrides on both sides of an option.
-            made_with = saved_names(Path(folder.strip("'\"")).expanduser())
+            made_with = saved_names(Path(folder.strip("'\"")).expanduser(), options_of)
             added = [f"{group}={name}" for group, name in made_with.items() if group not in stated]
             return [*quoted[: place + 1], *added, *quoted[place + 1 :]]
     return quoted
@@ -39,16 +40,17 @@ def _refuse_no_option(argument: str) -> None:
     """Refuse `task=null`: Hydra's own message would not name the group."""
     group, equals, option = argument.partition("=")
     if equals and group in GROUPS and option.strip().lower() in ("null", "", "~"):
-        raise ConfigError(
-            f"{argument} chooses nothing: write {group}=... with one of {', '.join(GROUPS[group])}."
-        )
+        options = ", ".join(sorted(options_of(group)))
+        raise ConfigError(f"{argument} chooses nothing: write {group}=... with one of {options}.")
 
 
 def _with_name_of_today(argument: str) -> str:
     """The argument with the key's name of today, and a line on stderr if it has changed."""
     result = names.override_today(argument)
+    key = argument.partition("=")[0].lstrip("+~")
     if result != argument:
-        print(f"{names.note(argument.partition('=')[0].lstrip('+~'))}.", file=sys.stderr)
+        note = names.note(key) if key in names.RENAMED else f"{argument} is called {result} now"
+        print(f"{note}.", file=sys.stderr)
     return result
 
 

@@ -10,7 +10,6 @@ import re
 import types
 import typing
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import yaml
 from hydra.errors import (
@@ -22,23 +21,14 @@ from hydra.errors import (
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from runner.config import machine, names
-from runner.config.schema import GROUPS
+from runner.config import machine, names, targets
+from runner.config.schema import GROUPS, OPTIONS
+from runner.config.targets import CONF, LISTED
 from runner.errors import ConfigError, RunError
-from tasks.base import suggestion
+from tasks.cases import suggestion
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
-LISTED = "`python run.py --cfg job` prints every key; conf/ says what each means."
 MAIN = ("config", "hydra/config")
 EXTRAS = {"hydra/launcher/joblib": "joblib"}
-MEANINGS = {
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    str: "a text",
-    list[int]: "a list of whole numbers such as [100,100]",
-    list[str]: "a list of texts such as [a,b]",
-}
 
 
 def explain(error: BaseException) -> str | None:
@@ -66,7 +56,8 @@ def unknown_key(given: str, root: DictConfig) -> str:
     if given in names.RENAMED:
         return f"{names.note(given)}: state it by that name."
     parent, _, name = given.rpartition(".")
-    owners = [option for option, node in GROUPS.get(parent, {}).items() if _has(node, name)]
+    options = options_of(parent) if parent in GROUPS else []
+    owners = [option for option in sorted(options) if name in _keys(parent, option)]
     if owners:
         hint = f"with {parent}={root[parent].name}; it belongs to {parent}={', '.join(owners)}"
         return f"there is no key {given!r} {hint}."
@@ -158,10 +149,7 @@ def _expected(key: str, root: DictConfig) -> str | None:
     node = OmegaConf.select(root, parent, throw_on_missing=False) if parent else root
     hints = typing.get_type_hints(OmegaConf.get_type(node) or object)
     hint = hints.get(name)
-    if isinstance(hint, types.UnionType):
-        kinds = [kind for kind in typing.get_args(hint) if kind is not types.NoneType]
-        return f"{MEANINGS[kinds[0]]}, or null" if kinds[0] in MEANINGS else None
-    return MEANINGS.get(hint) if hint else None
+    return targets.in_words(hint)
 
 
 def _place(message: str) -> str:
@@ -179,8 +167,12 @@ def _dotted(node: DictConfig, prefix: str = "") -> Iterator[str]:
             yield from _dotted(child, f"{prefix}{key}.")
 
 
-def _has(node: type, name: str) -> bool:
-    return any(field.name == name for field in dataclasses.fields(node))
+def _keys(group: str, option: str) -> list[str]:
+    """The keys of an option of a group."""
+    if group in targets.GROUPS:
+        return targets.keys(group, option)
+    node = OPTIONS[group].get(option)
+    return [field.name for field in dataclasses.fields(node)] if node else []
 
 
 def _groups() -> list[str]:

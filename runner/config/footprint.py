@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from omegaconf import OmegaConf
 
 from runner.config.schema import cases_from, task_from
+from runner.config.targets import TARGET
 from runner.errors import ConfigError
 from runner.training import cores
 from runner.training.data import AHEAD, TOGETHER
@@ -32,6 +33,8 @@ COPIES, COPIES_OF_SLOT = 4, 2
 COPIES_OF_TABLE = 3
 # An LSTM layer of the baseline keeps so many numbers a unit and step for its gradient.
 LSTM_KEPT = 8
+# Functions whose weights are counted.
+LSTM, FEEDFORWARD = "controllers.lstm", "controllers.feedforward"
 LONGEST_VALUE = 80  # characters in a message
 LARGEST_EXPONENT = 200  # 2^context of n-grams is beyond every memory long before
 
@@ -165,7 +168,7 @@ def _state(config: Any, task: Task) -> int:
     ntm = config.ntm
     heads = ntm.read_heads + ntm.write_heads
     own = ntm.n_width * (ntm.m_depth + heads) + ntm.read_heads * ntm.m_depth + task.output_dim
-    recurrent = sum(config.controller.units) if config.controller.name == "lstm" else 0
+    recurrent = sum(config.controller.units) if _controller(config) == LSTM else 0
     return int(own + 2 * recurrent + 2 * ntm.readout_units)
 
 
@@ -200,10 +203,10 @@ def weights(config: Any, task: Task) -> int:
     out = task.output_dim + heads * (ntm.m_depth + ntm.shift_range + 3)
     out += 2 * ntm.write_heads * ntm.m_depth
     features, controller = seen, config.controller
-    if controller.name == "lstm":
+    if _controller(config) == LSTM:
         features, count = controller.units[-1], _lstm(seen, controller.units)
         count += _dense([features, out])
-    elif controller.name == "double_dense":
+    elif _controller(config) == FEEDFORWARD:
         features, count = controller.units, _dense([seen, controller.units, out])
     else:
         count = _dense([seen, out])
@@ -227,7 +230,12 @@ def _lstm(width: int, units: Sequence[int]) -> int:
 def _unit_keys(config: Any) -> tuple[str, ...]:
     if config.model.name != "ntm":
         return ("model.units",)
-    return ("controller.units",) if config.controller.name != "dense" else ()
+    return ("controller.units",) if _controller(config) in (LSTM, FEEDFORWARD) else ()
+
+
+def _controller(config: Any) -> str:
+    """The function that makes the controller; of one that is not ours, one layer is counted."""
+    return str(config.controller[TARGET])
 
 
 def _on_gpu(config: Any) -> bool:

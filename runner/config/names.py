@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -24,6 +25,8 @@ RENAMED = {
     "trainer.clip_factor": "trainer.clip_norm_ratio",
     "trainer.fade": "trainer.quadratic_clip",
 }
+# The paper's feed-forward controller; `controller=dense` is one linear layer.
+RENAMED_PRESET = re.compile(r"\b(paper/[a-z_]+)_dense\b")
 
 
 def today(made: Any) -> Any:
@@ -39,8 +42,10 @@ def note(key: str) -> str:
 
 
 def override_today(override: str) -> str:
-    """An argument such as `ntm.state_noise=0.2` with the key of today."""
+    """An argument such as `ntm.state_noise=0.2` with the key, or the preset, of today."""
     stated, equals, value = override.partition("=")
     key = stated.lstrip("+~")
     prefix = stated.removesuffix(key)
+    if key == "experiment":
+        value = RENAMED_PRESET.sub(r"\1_feedforward", value)
     return f"{prefix}{RENAMED.get(key, key)}{equals}{value}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from runner.config.explain import options_of
 from runner.errors import ConfigError
-from tasks.base import suggestion
+from tasks.cases import suggestion
 
 GROUP, NONE = "recipe", "none"
 # Where the values of a recipe are.

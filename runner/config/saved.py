@@ -8,7 +8,7 @@ is enough. What the saved weights or an exact continuation rule out is refused.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from runner.config import footprint, names
-from runner.config.explain import CONF
-from runner.config.schema import GROUPS, Config, task_from
+from runner.config import footprint, names, targets
+from runner.config.schema import GROUPS, OPTIONS, Config, task_from
+from runner.config.targets import CONF
 from runner.errors import ConfigError
 from runner.store import checkpoint as checkpoints
 from runner.store import records
@@ -187,16 +187,18 @@ def keep(config: DictConfig, folder: Path) -> None:
         write_text(folder / OVERRIDES, OmegaConf.to_yaml(hydra.overrides.task))
 
 
-def saved_names(folder: Path) -> dict[str, str]:
-    """The option of each group that the run in `folder` was made with; empty if it has none."""
+def saved_names(folder: Path, options: Callable[[str], Sequence[str]]) -> dict[str, str]:
+    """The option of each group that the run in `folder` was made with, as far as there is one.
+
+    options: the options of a group that can be chosen.
+    """
     try:
         saved = records.config(folder)
     except ConfigError:
         return {}
     nodes = {group: saved.get(group) for group in GROUPS}
     names = {g: str(node.get("name")) for g, node in nodes.items() if isinstance(node, dict)}
-    known = all(names.get(group) in options for group, options in GROUPS.items())
-    return names if known else {}
+    return {group: name for group, name in names.items() if name in options(group)}
 
 
 def _check_training(key: str, folder: Path, needed: str) -> None:
@@ -253,16 +255,32 @@ def typed(made: Mapping[str, Any], config: DictConfig, path: Path) -> DictConfig
     """
     result = OmegaConf.structured(Config)
     try:
-        made = names.today(made)
-        for group, options in GROUPS.items():
-            name = made[group]["name"]
-            result[group] = OmegaConf.structured(options[name])
-            if name == config[group].name:
-                result[group].merge_with(config[group])
+        made = dict(names.today(made))
+        for group in GROUPS:
+            node = _with_target(group, made[group])
+            in_force = config[group] if node["name"] == config[group].name else {}
+            values = {**in_force, **node}
+            result[group] = _typed_group(group, values)
+            made[group] = OmegaConf.to_container(result[group])
         defaults: Any = OmegaConf.load(CONF / "config.yaml")
         result.merge_with({key: defaults[key] for key in result if key not in GROUPS}, made)
     except (KeyError, TypeError, OmegaConfBaseException) as error:
         raise _of_no_run(path, error) from None
+    return result
+
+
+def _with_target(group: str, node: Mapping[str, Any]) -> dict[str, Any]:
+    """A saved task or controller with the `_target_` that its name stood for in older runs."""
+    if group not in targets.GROUPS or targets.TARGET in node:
+        return dict(node)
+    return {targets.TARGET: targets.targets_of(group)[node["name"]], **node}
+
+
+def _typed_group(group: str, values: Mapping[str, Any]) -> DictConfig:
+    if group in targets.GROUPS:
+        return targets.typed(group, values)
+    result: DictConfig = OmegaConf.structured(OPTIONS[group][values["name"]])
+    result.merge_with(values)
     return result
 
 

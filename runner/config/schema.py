@@ -1,13 +1,16 @@
 """The type of every configuration value.
 
-Values and their meaning stand in `conf/`, one home for each default; here are only types, so that
-Hydra refuses an unknown key or a wrong type while it composes. Each option of a group has its own
-dataclass, stored as `schema_<group>_<option>` and named in the option's defaults list; for `task`
-it is the task itself. Imports neither TensorFlow nor Keras: a configuration error answers at once.
+Values and their meaning stand in `conf/`, one home for each default; here are only types and
+constraints, one line a value, so that Hydra refuses an unknown key or a wrong type while it
+composes. Each option of `model` and `optimizer` has its own dataclass, stored as
+`schema_<group>_<option>` and named in the option's defaults list; those of `task` and `controller`
+name a `_target_`, see `runner.config.targets`. Imports neither TensorFlow nor Keras: a
+configuration error answers at once.
 """
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,148 +18,137 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig
 
+from controllers.feedforward import Activation
 from ntm import Perturbation
+from runner.config import targets
+from runner.config.constraints import (
+    at_least_one,
+    at_least_zero,
+    finite,
+    one_of,
+    positive,
+    seed,
+    share,
+)
 from runner.errors import ConfigError
-from tasks import TASKS, Task
+from tasks import Task
+
+ACTIVATIONS = typing.get_args(Activation)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Ntm:
     """The memory and its heads (`ntm.*`)."""
 
-    n_width: int
-    m_depth: int
-    shift_range: int
-    read_heads: int
-    write_heads: int
+    n_width: int = at_least_one()
+    m_depth: int = at_least_one()
+    shift_range: int = at_least_one()
+    read_heads: int = at_least_one()
+    write_heads: int = at_least_one()
     read_to_output: bool
-    readout_units: int
-    gate_offset: float
-    sharpness_offset: float
-    row_codes: float
+    readout_units: int = at_least_zero()
+    gate_offset: float = finite()
+    sharpness_offset: float = finite()
+    row_codes: float = finite()
     perturbation: Perturbation
-    state_clip_norm: float | None
-    gradient_checkpointing: int | None
+    state_clip_norm: float | None = positive()
+    gradient_checkpointing: int | None = at_least_one()
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Trainer:
     """The training loop (`trainer.*`)."""
 
-    steps: int
-    batch_size: int
+    steps: int = at_least_one()
+    batch_size: int = at_least_one()
     stop_when_solved: bool
-    shards: int | None
-    evaluate_every: int
-    checkpoint_every: int
-    log_every: int
-    clip_norm: float | None
-    ema_decay: float | None
-    clip_norm_ratio: float | None
+    shards: int | None = at_least_one()
+    evaluate_every: int = at_least_one()
+    checkpoint_every: int = at_least_one()
+    log_every: int = at_least_one()
+    clip_norm: float | None = positive()
+    ema_decay: float | None = share()
+    clip_norm_ratio: float | None = positive()
     quadratic_clip: bool
-    weight_noise: float | None
-    state_clip_growth: float
-    curriculum: int | None
-    restarts: int
-    restart_at: int | None
-    restart_above: float | None
+    weight_noise: float | None = positive()
+    state_clip_growth: float = positive()
+    curriculum: int | None = at_least_one()
+    restarts: int = at_least_zero()
+    restart_at: int | None = at_least_one()
+    restart_above: float | None = positive()
     verbose: bool
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Evaluate:
     """The evaluation at the end, on a schedule, and of a saved run (`evaluate.*`)."""
 
     cases: list[str] | None
-    sequences: int
-    batch_size: int
+    sequences: int = at_least_one()
+    batch_size: int = at_least_one()
 
 
-@dataclass
-class Dense:
-    """`controller=dense`: one linear layer."""
-
-    name: str
-
-
-@dataclass
-class DoubleDense:
-    """`controller=double_dense`: a hidden layer, then a linear one."""
-
-    name: str
-    units: int
-    activation: str
-
-
-@dataclass
-class Lstm:
-    """`controller=lstm`: LSTM layers of these sizes, then a linear one."""
-
-    name: str
-    units: list[int]
-
-
-@dataclass
+@dataclass(kw_only=True)
 class NtmModel:
     """`model=ntm`: the Neural Turing Machine, described by `ntm.*` and `controller.*`."""
 
     name: str
 
 
-@dataclass
+@dataclass(kw_only=True)
 class DenseModel:
     """`model=dense`: hidden layers of these sizes applied to each step alone, no memory."""
 
     name: str
-    units: list[int]
-    activation: str
+    units: list[int] = at_least_one()
+    activation: str = one_of(ACTIVATIONS)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class LstmModel:
     """`model=lstm`: LSTM layers of these sizes, no memory."""
 
     name: str
-    units: list[int]
+    units: list[int] = at_least_one()
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Optimizer:
     """What every optimizer has."""
 
     name: str
-    learning_rate: float
-    schedule: str
-    clip_value: float | None
+    learning_rate: float = positive()
+    schedule: str = one_of(["constant", "linear", "cosine"])
+    clip_value: float | None = positive()
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Adam(Optimizer):
     """`optimizer=adam`."""
 
-    beta_1: float
-    beta_2: float
-    epsilon: float
+    beta_1: float = share()
+    beta_2: float = share()
+    epsilon: float = positive()
 
 
-@dataclass
+@dataclass(kw_only=True)
 class RmsProp(Optimizer):
     """`optimizer=rmsprop`."""
 
-    rho: float
-    momentum: float
-    epsilon: float
+    rho: float = share()
+    momentum: float = share()
+    epsilon: float = positive()
     centered: bool
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Config:
     """The whole configuration of a run, as `python run.py --cfg job` prints it."""
 
     recipe: str | None
-    seed: int
-    mode: str
-    device: str
+    seed: int = seed()
+    mode: str = one_of(["train", "evaluate"])
+    device: str = one_of(["auto", "cpu", "gpu"])
     compilation_cache: str | None
     checkpoint: str | None
     resume: str | None
@@ -170,12 +162,12 @@ class Config:
     optimizer: Any = MISSING
 
 
-GROUPS: dict[str, Mapping[str, type]] = {
-    "task": TASKS,
+# The groups whose options have a dataclass here, and all groups of options.
+OPTIONS: dict[str, Mapping[str, type]] = {
     "model": {"ntm": NtmModel, "dense": DenseModel, "lstm": LstmModel},
-    "controller": {"dense": Dense, "double_dense": DoubleDense, "lstm": Lstm},
     "optimizer": {"adam": Adam, "rmsprop": RmsProp},
 }
+GROUPS = (*targets.GROUPS, *OPTIONS)
 
 
 def register() -> None:
@@ -187,15 +179,27 @@ def register() -> None:
     setattr(ConfigStore, "__deepcopy__", lambda store, memo: store)  # noqa: B010 (mypy)
     store = ConfigStore.instance()
     store.store(name="schema", node=Config)
-    for group, options in GROUPS.items():
+    for group, options in OPTIONS.items():
         for option, node in options.items():
             store.store(name=f"schema_{group}_{option}", node=node)
+
+
+def with_types(config: DictConfig) -> DictConfig:
+    """A composed configuration whose task and controller have the types of their targets.
+
+    Raises ConfigError.
+    """
+    result = config.copy()
+    for group in targets.GROUPS:
+        result[group] = targets.typed(group, config[group])
+    return result
 
 
 def task_from(config: DictConfig) -> Task:
     """Return the task that `config.task` describes. Raises ConfigError if it cannot be."""
     try:
-        return TASKS[config.task.name](**config.task)
+        values = targets.arguments(config.task)
+        return targets.task_class(config.task[targets.TARGET])(**values)
     except ValueError as error:
         raise ConfigError(f"{error}.") from None
 

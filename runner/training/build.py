@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import pkgutil
 from typing import Any
 
 import keras
 from omegaconf import OmegaConf
 
-import controllers
 from ntm import NeuralTuringMachine, controller_input_output_shape
 from tasks import Task
-
-CONTROLLERS: dict[str, Callable[..., Any]] = {
-    "dense": controllers.dense,
-    "double_dense": controllers.double_dense,
-    "lstm": controllers.lstm,
-}
 
 
 def model_from(config: Any, task: Task) -> keras.Model:
@@ -78,7 +71,10 @@ def _ntm(config: Any, task: Task, inputs: Any) -> Any:
         sizes.write_heads,
     )
     settings = _plain(config.controller)
-    controller = CONTROLLERS[settings.pop("name")](input_dim, output_dim, **settings)
+    del settings["name"]
+    module, _, name = settings.pop("_target_").rpartition(".")  # Checked in runner.config.targets.
+    make = pkgutil.resolve_name(f"{module}:{name}")
+    controller = make(input_dim, output_dim, **settings)
     return NeuralTuringMachine(
         task.output_dim,
         controller_model=controller,

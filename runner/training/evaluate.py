@@ -77,7 +77,7 @@ class Evaluator:
             probabilities = self.predict(batch.inputs, batch.mask, weights)
             scores.append(self.task.score(batch, probabilities))
             if self.breakdown:
-                seen.append((batch.targets, probabilities, batch.weights))
+                seen.append((batch.targets, probabilities, batch.loss_mask))
         summary: dict[str, Any] = self.task.summarise(
             {key: np.concatenate([s[key] for s in scores])[:sequences] for key in scores[0]}
         )

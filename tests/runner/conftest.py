@@ -9,10 +9,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from runner.config import schema
+from runner.config import schema, targets
 from runner.training import compiled
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+TASKS = list(targets.targets_of("task"))
 Compose = Callable[..., DictConfig]
 
 # Jobs in this process and in others find what an earlier test, or an earlier session, compiled.

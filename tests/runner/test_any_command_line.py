@@ -17,10 +17,18 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from runner.config.schema import GROUPS, Config, Evaluate, Ntm, Trainer
+from runner.config import targets
+from runner.config.schema import OPTIONS, Config, Evaluate, Ntm, Trainer
 
 from . import forked
 
+# The type of each option of each group.
+GROUPS = dict(OPTIONS) | {
+    group: {
+        name: targets.schema_of(group, target) for name, target in targets.targets_of(group).items()
+    }
+    for group in targets.GROUPS
+}
 MEMORY = 6 * 2**30  # bytes, of which TensorFlow and its compiler take about one
 SECONDS = 240
 # Small, for what is not drawn. Names of cases fit copy, so they are drawn for it alone.
@@ -38,7 +46,7 @@ SIZES = {
     "ngrams": ("task.min_length=9", "task.max_length=9", "evaluate.cases=[length=9]"),
     "priority_sort": ("task.max_items=3", "evaluate.cases=[items=3]"),
 }
-UNITS = {"double_dense": "3", "lstm": "[3]", "dense": "[3]"}
+UNITS = {"double_dense": "3", "feedforward": "3", "lstm": "[3]", "dense": "[3]"}
 
 WHOLE = st.one_of(
     *[st.integers(1, 9)] * 5,
@@ -97,7 +105,7 @@ def command_lines(draw: st.DrawFn) -> list[str]:
     for group, option in chosen.items():
         keys |= keys_of(f"{group}.", GROUPS[group][option])
     # A name alone is refused, whatever it is (test_config.py).
-    names = [f"{group}.name" for group in GROUPS]
+    names = [f"{group}.{key}" for group in GROUPS for key in ("name", "_target_")]
     drawn = sorted(key for key in keys if key not in (*GROUPS, *names, *NOT_DRAWN))
     stated = draw(st.lists(st.sampled_from(drawn), min_size=1, max_size=4, unique=True))
     overrides = [f"{key}={draw(values(key, keys[key]))}" for key in stated]

@@ -1,5 +1,6 @@
 """The configuration: what composes, what wins, what is refused before anything heavy starts."""
 
+import dataclasses
 import re
 import subprocess
 import sys
@@ -10,12 +11,12 @@ import pytest
 import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from runner.config import checks, command_line, recipe
-from runner.config.schema import GROUPS, task_from
+from runner.config import checks, command_line, recipe, schema, targets
+from runner.config.schema import GROUPS, OPTIONS, task_from
 from runner.errors import ConfigError
-from tasks import TASKS
+from tasks import RepeatCopy
 
-from .conftest import ROOT, Compose
+from .conftest import ROOT, TASKS, Compose
 
 EXPERIMENTS = sorted(
     path.relative_to(ROOT / "conf/experiment").with_suffix("").as_posix()
@@ -51,11 +52,12 @@ def test_the_default_is_the_copy_task_with_an_ntm(composed: Compose) -> None:
 def test_every_option_has_a_file_and_every_file_a_type(group: str, composed: Compose) -> None:
     """A file may be another set of values for an option, as `wide_dense` is of `double_dense`."""
     files = {path.stem for path in (ROOT / "conf" / group).glob("*.yaml")}
-    assert files >= set(GROUPS[group])
+    assert files >= set(OPTIONS.get(group, ()))
     for option in files:
-        config = composed(f"{group}={option}")
-        assert config[group].name == (option if option in GROUPS[group] else "double_dense")
-        assert OmegaConf.get_type(config[group]) is GROUPS[group][config[group].name]
+        config = schema.with_types(composed(f"{group}={option}"))
+        assert config[group].name == ("double_dense" if option == "wide_dense" else option)
+        fields = {field.name for field in dataclasses.fields(OmegaConf.get_type(config[group]))}
+        assert fields == set(config[group])
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -63,7 +65,7 @@ def test_every_task_takes_every_controller_model_and_optimizer(
     task: str, composed: Compose
 ) -> None:
     for group in ("controller", "model", "optimizer"):
-        for option in GROUPS[group]:
+        for option in OPTIONS.get(group, ("dense", "double_dense", "feedforward", "lstm")):
             config, warnings = checks.settle(composed(f"task={task}", f"{group}={option}"), [])
             assert config[group].name == option
             assert warnings == []
@@ -95,6 +97,7 @@ def test_feedforward_is_double_dense(task: str, composed: Compose) -> None:
         composed(f"task={task}", f"controller={name}") for name in ("feedforward", "double_dense")
     )
     by_one.recipe = by_other.recipe
+    by_one.controller.name = by_other.controller.name
     assert by_one == by_other
 
 
@@ -145,14 +148,16 @@ def test_the_recipe_in_force_is_told(overrides: list[str], words: str, composed:
 @pytest.mark.parametrize("task", PAPER)
 def test_the_presets_of_the_paper_have_its_settings(task: str, composed: Compose) -> None:
     (heads, size), (lstm_heads, lstm_units), rate, layers, layers_rate = PAPER[task]
-    dense = composed(f"experiment=paper/{task}_dense")
+    dense = composed(f"experiment=paper/{task}_feedforward")
     lstm = composed(f"experiment=paper/{task}_lstm")
     alone = composed(f"experiment=paper/{task}_lstm_alone")
 
     assert (dense.ntm.read_heads, dense.ntm.write_heads) == (heads, heads)
-    assert dense.controller == {"name": "double_dense", "units": size, "activation": "tanh"}
+    assert targets.arguments(dense.controller) == {
+        "name": "feedforward", "units": size, "activation": "tanh"
+    }  # fmt: skip
     assert (lstm.ntm.read_heads, lstm.ntm.write_heads) == (lstm_heads, lstm_heads)
-    assert lstm.controller == {"name": "lstm", "units": lstm_units}
+    assert targets.arguments(lstm.controller) == {"name": "lstm", "units": lstm_units}
     assert alone.model == {"name": "lstm", "units": layers}
     assert [c.optimizer.learning_rate for c in (dense, lstm, alone)] == [rate, rate, layers_rate]
     for config in (dense, lstm, alone):
@@ -226,7 +231,7 @@ def test_a_recipe_goes_under_an_experiment_and_the_command_line(composed: Compos
         return float(composed(*stated).ntm.perturbation.read_noise)
 
     assert read_noise(feed_forward) > read_noise() == 0
-    assert read_noise("experiment=paper/copy_dense") == 0
+    assert read_noise("experiment=paper/copy_feedforward") == 0
     assert read_noise("task=ngrams", feed_forward) == 0
     assert read_noise(feed_forward, "ntm.perturbation.read_noise=7") == 7
 
@@ -286,6 +291,10 @@ def test_a_recipe_goes_under_an_experiment_and_the_command_line(composed: Compos
         ("checkpoint=somewhere", "add mode=evaluate, or write resume=somewhere"),
         ("resume=nowhere", "resume=nowhere is not a folder"),
         ("controller.name=lstm", "choose an option with controller=..."),
+        ("controller._target_=os.system", "choose an option with controller=..."),
+        ("task.bits=many", "task.bits=many is of the wrong type: task.bits must be a whole number"),
+        ("controller.units=many", "controller.units=many is of the wrong type: controller.units m"),
+        ("+task.bitss=3", "there is no key 'task.bitss' (did you mean 'task.bits'?)"),
         ("+ntm.width=3", "there is no key 'ntm.width' (did you mean 'ntm.n_width'?)"),
         ("+speed=3", "there is no key 'speed'"),
         ("trainer.steps=???", "trainer.steps has no value"),
@@ -296,7 +305,7 @@ def test_what_cannot_be_used_is_refused_with_what_would_be_right(
     override: str, message: str, composed: Compose
 ) -> None:
     key, _, value = override.partition("=")
-    config = composed("controller=double_dense")
+    config = composed("controller=feedforward")
     OmegaConf.update(config, key.lstrip("+"), yaml.safe_load(value), force_add=key[0] == "+")
     with pytest.raises(ConfigError, match=re.escape(message)):
         checks.settle(config, [override])
@@ -346,7 +355,7 @@ def test_a_memory_too_small_for_the_task_is_a_warning(composed: Compose) -> None
 
 def test_the_configured_task_is_built(composed: Compose) -> None:
     task = task_from(composed("task=repeat_copy", "task.max_repeats=7"))
-    assert isinstance(task, TASKS["repeat_copy"])
+    assert isinstance(task, RepeatCopy)
     assert task.solved_case() == "length=10,repeats=7"
 
 

@@ -46,7 +46,7 @@ def run(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
         (
             "controller=dense controller.units=3",
             "there is no key 'controller.units' with controller=dense; it belongs to "
-            "controller=double_dense, lstm.",
+            "controller=double_dense, feedforward, lstm, wide_dense.",
         ),
         (
             "controller=lsmt",
@@ -55,18 +55,17 @@ def run(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
         ),
         ("model=nmt", "model=nmt does not exist (did you mean 'ntm'?)"),
         ("experiment=quik", "experiment=quik does not exist (did you mean 'quick'?)"),
-        ("experiment=paper/copy_dens", "(did you mean 'paper/copy_dense'?)"),
+        ("experiment=paper/copy_lst", "(did you mean 'paper/copy_lstm'?)"),
         ("hydra/launcher=basics", "hydra/launcher=basics does not exist (did you mean 'basic'?)"),
         (
             "trainer.steps=1e4",
             "trainer.steps=1e4 is of the wrong type: trainer.steps must be a whole number.",
         ),
-        ("task.bits=many", "task.bits=many is of the wrong type: task.bits must be a whole number"),
         ("trainer.verbose=3.5", "trainer.verbose must be true or false"),
         ("trainer.clip_norm=no", "trainer.clip_norm must be a number, or null"),
         ("trainer.steps=null", "trainer.steps must be a whole number"),
-        ("controller=lstm controller.units=5", "controller.units must be a list of whole numbers"),
-        ("controller=lstm controller.units=[5,a]", "controller.units=[5,a] is of the wrong type"),
+        ("model=lstm model.units=5", "model.units must be a list of whole numbers"),
+        ("model=lstm model.units=[5,a]", "model.units=[5,a] is of the wrong type"),
         ("evaluate.cases=5", "evaluate.cases must be a list of texts such as [a,b], or null"),
         ("ntm=3", "ntm=3: ntm holds several values (n_width, m_depth,"),
         ("ntm={a:3}", "there is no key 'ntm.a'"),

@@ -15,9 +15,8 @@ from matplotlib.figure import Figure
 from runner import job
 from runner.config import checks
 from runner.reporting import canvas
-from tasks import TASKS
 
-from .conftest import Compose
+from .conftest import TASKS, Compose
 
 SIZES = {
     "repeat_copy": ("task.max_length=2", "task.max_repeats=3"),

@@ -10,11 +10,11 @@ import pytest
 
 from runner import job, ship
 from runner.config import checks, saved
+from runner.config.explain import options_of
 from runner.config.schema import task_from
 from runner.store.files import MODEL
-from tasks import TASKS
 
-from .conftest import ROOT, Compose
+from .conftest import ROOT, TASKS, Compose
 
 MODELS = sorted(path for path in (ROOT / "models").glob("*") if path.is_dir())
 FILES = {".hydra/config.yaml", "metrics.json", "model.keras", "status.json"}
@@ -25,7 +25,7 @@ def outcome(
 ) -> tuple[str, dict[str, Any]]:
     """Evaluate a shipped model on its deciding case; return the status and the metrics."""
     stated = ["mode=evaluate", f"checkpoint={folder}", f"evaluate.sequences={sequences}"]
-    groups = [f"{group}={name}" for group, name in saved.saved_names(folder).items()]
+    groups = [f"{group}={name}" for group, name in saved.saved_names(folder, options_of).items()]
     config, _ = checks.settle(composed(*groups, *stated), stated)
     config.evaluate.cases = [task_from(config).solved_case()]
     job.run(config, directory)

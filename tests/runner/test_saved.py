@@ -9,7 +9,7 @@ import pytest
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from runner.config import checks, command_line, saved
+from runner.config import checks, command_line, saved, targets
 from runner.config.schema import GROUPS, task_from
 from runner.errors import ConfigError
 from runner.store import checkpoint
@@ -77,7 +77,7 @@ def test_an_evaluation_changes_only_what_is_stated(run_folder: Path, composed: C
     assert (config.ntm.n_width, config.ntm.m_depth) == (256, 12)
     assert (config.task.max_items, config.evaluate.cases) == (9, ["items=9", "items=30"])
     assert (config.evaluate.sequences, config.seed) == (10, 3)
-    assert config.controller == {"name": "lstm", "units": [30]}
+    assert targets.arguments(config.controller) == {"name": "lstm", "units": [30]}
 
 
 def test_a_count_is_evaluated_on_the_scale_that_it_was_trained_with(

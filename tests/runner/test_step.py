@@ -88,7 +88,7 @@ def test_the_loss_is_a_mean_over_the_bits_that_count(
     once, twice = made(config, task), made(config, task)
     once(*batches[0][:4])
     batch = batches[0]
-    twice(batch.inputs, batch.targets, 2 * batch.weights, batch.mask)
+    twice(batch.inputs, batch.targets, 2 * batch.loss_mask, batch.mask)
     np.testing.assert_allclose(weights(once), weights(twice), rtol=1e-4, atol=1e-6)
 
 
@@ -106,7 +106,7 @@ def test_one_vector_holds_all_weights(config: DictConfig, task: Task, batches: l
             own, constants, [batch.inputs], mask=[batch.mask], training=True
         )
         costs = tf.nn.sigmoid_cross_entropy_with_logits(batch.targets, logits)
-        loss = tf.reduce_sum(costs * batch.weights) / batch.weights.sum()
+        loss = tf.reduce_sum(costs * batch.loss_mask) / batch.loss_mask.sum()
     expected = tape.gradient(loss, own)
     before = weights(step)
     step(*step.on_device(batch))
@@ -249,7 +249,7 @@ def test_an_update_that_is_not_finite_is_not_made(
     step = made(config, task, ema_decay=0.5)
     step(*batches[0][:4])
     before, mean = weights(step), float(step.norm_mean)
-    broken = np.where(batches[1].weights > 0, np.inf, 1.0).astype(np.float32)
+    broken = np.where(batches[1].loss_mask > 0, np.inf, 1.0).astype(np.float32)
     result = step(batches[1].inputs, batches[1].targets, broken, batches[1].mask)
     assert float(result.skipped) == 1
     np.testing.assert_array_equal(weights(step), before)

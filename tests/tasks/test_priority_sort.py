@@ -85,7 +85,7 @@ def test_steps_with_fewer_items_than_targets() -> None:
 def test_the_papers_size() -> None:
     task = make(bits=8, min_items=20, max_items=20, targets=16)
     batch = task.sample(np.random.default_rng(3), 2)
-    np.testing.assert_array_equal(batch.weights.sum((1, 2)), 128)
+    np.testing.assert_array_equal(batch.loss_mask.sum((1, 2)), 128)
     assert batch.inputs.shape == (2, 37, 10)
 
 

@@ -101,9 +101,9 @@ def test_uncounted_sequences_of_training_have_any_count_and_no_marker_that_count
     np.testing.assert_allclose(counts[uncounted].mean(), 0, atol=0.5)
     np.testing.assert_allclose(counts[uncounted].std(), 3, atol=0.35)
     recall = slice(6, 31)
-    np.testing.assert_array_equal(trained.weights[uncounted, recall, BITS], 0)
-    np.testing.assert_array_equal(trained.weights[~uncounted, recall, BITS], 1)
-    np.testing.assert_array_equal(trained.weights[:, 6:30, :BITS], 1)
+    np.testing.assert_array_equal(trained.loss_mask[uncounted, recall, BITS], 0)
+    np.testing.assert_array_equal(trained.loss_mask[~uncounted, recall, BITS], 1)
+    np.testing.assert_array_equal(trained.loss_mask[:, 6:30, :BITS], 1)
     evaluated = make(random_count_rate=0.25).sample(
         np.random.default_rng(4), 200, length=4, repeats=6
     )

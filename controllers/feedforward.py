@@ -1,9 +1,13 @@
 """A hidden layer, then a linear one: the paper's feed-forward controller."""
 
-import keras
+from __future__ import annotations
+
+from typing import Any, Literal
+
+Activation = Literal["linear", "relu", "tanh", "sigmoid", "elu", "selu", "gelu", "silu", "softsign"]
 
 
-def double_dense(input_dim, output_dim, units, activation):
+def feedforward(input_dim: int, output_dim: int, units: int, activation: Activation) -> Any:
     """A hidden layer of `units`, then a linear layer.
 
     Args:
@@ -15,6 +19,8 @@ def double_dense(input_dim, output_dim, units, activation):
     Returns:
         A `keras.Sequential`.
     """
+    import keras
+
     return keras.Sequential(
         [
             keras.layers.Input((input_dim,), name="seen"),
