@@ -84,7 +84,7 @@ class Trainer:
 
     def train(self, batches: Iterator[Any], steps: int) -> list[float]:
         """Train for some steps, and read their losses when all are done, as a run does."""
-        from runner.training.step import AHEAD, async_dispatch
+        from runner.training.dispatch import AHEAD, async_dispatch
 
         with async_dispatch():
             results = []

@@ -17,8 +17,9 @@ from runner.store import checkpoint
 from runner.store.checkpoint import CHECKPOINTS
 from runner.store.files import HISTORY, write_json
 from runner.training import build, data, interrupts
+from runner.training.dispatch import AHEAD, async_dispatch
 from runner.training.evaluate import Evaluator
-from runner.training.step import AHEAD, StepResult, TrainingStep, async_dispatch
+from runner.training.step import StepResult, TrainingStep
 from tasks import Task
 
 log = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ class Observer:
     """Who looks into a training on its way, for histograms or a profile; here, at nothing.
 
     Nothing may be changed. Steps are computed a little later than they are asked for
-    (`runner.training.step.async_dispatch`): `float(training.step.norm_mean)` waits for all so far.
+    (`runner.training.dispatch`): `float(training.step.clipping.norm_mean)` waits for all so far.
     """
 
     def before_step(self, number: int, training: Training) -> None:
@@ -180,7 +181,7 @@ class Training:
         updates = number - self.progress.began - 1
         at = step.noisy(step.weights.value, updates)
         constants = [v.value for v in step.model.non_trainable_variables]
-        _, (gradient,), _ = step.gradients(at, constants, step.schedule(updates), *batch[:4])
+        _, (gradient,), _ = step.gradients(at, constants, step.scalars(updates), *batch[:4])
         parts = zip(step.model.trainable_variables, step.separate(gradient), strict=True)
         return {variable.path: part.numpy() for variable, part in parts}
 
