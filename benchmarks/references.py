@@ -97,7 +97,7 @@ def _our_gradients(trainer: common.Trainer, batch: Any) -> tuple[float, list[np.
     step = trainer.step
     constants = [v.value for v in step.model.non_trainable_variables]
     weights = step.weights.value
-    (loss, _, bits), (gradient,), _ = step.gradients(weights, constants, step.schedule(0), *batch)
+    (loss, _, bits), (gradient,), _ = step.gradients(weights, constants, step.scalars(0), *batch)
     return float(loss / bits), [np.asarray(g / bits) for g in step.separate(gradient)]
 
 

@@ -98,9 +98,9 @@ def evaluation() -> tuple[int, float, float]:
     trainer = common.Trainer()
     from runner.training import data
     from runner.training.evaluate import Evaluator
-    from runner.training.prediction import Prediction
+    from runner.training.prediction import Predictor
 
-    predict = Prediction(trainer.model, trainer.config.evaluate.batch_size)
+    predict = Predictor(trainer.model, trainer.config.evaluate.batch_size)
     evaluator = Evaluator(trainer.task, predict, trainer.task.cases(), seed=0)
     seconds = []
     for _ in range(2):

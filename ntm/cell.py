@@ -19,6 +19,9 @@ from ntm.training.dropout import DropoutWithController
 from ntm.training.perturbation import Perturbation
 from ntm.training.schedule import Schedule
 
+# Beside the fields of its perturbation, the numbers of a machine that a `Schedule` may replace.
+NUMBERS = ("state_clip_norm", "gate_offset", "sharpness_offset")
+
 
 @keras.saving.register_keras_serializable(package="ntm")
 class NTMCell(keras.layers.Layer, DropoutWithController):
@@ -174,6 +177,21 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         return self.controller.model
 
     @property
+    def numbers(self):
+        """The numbers that `Schedule.numbers` may replace, by name: those that are not zero.
+
+        What is off needs no code, so it is part of the machine's structure.
+        """
+        own = {name: getattr(self, name) for name in NUMBERS} | self.perturbation.as_dict()
+        return {name: value for name, value in own.items() if value}
+
+    def number(self, name):
+        """A number as the schedule has it, or else the machine's own."""
+        if name in self.schedule.numbers:
+            return self.schedule.numbers[name]
+        return getattr(self if name in NUMBERS else self.perturbation, name)
+
+    @property
     def compute_dtype(self):
         """At least float32, see the notes; also what `keras.layers.RNN` casts the state to."""
         dtype = super().compute_dtype
@@ -214,7 +232,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
     def call(self, inputs, states, training=False):
         self.check_states([state.shape for state in states], inputs.shape[0])
         if training and self.state_clip_norm is not None:
-            bound = self.state_clip_norm * self.schedule.clip_scale
+            bound = self.number("state_clip_norm") * self.schedule.clip_scale
             states = [clip_gradient(state, bound) for state in states]
         new, _ = self.step(inputs, self.unpack(states), training)
         packed = self.pack(new)
@@ -274,8 +292,8 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             self.shift_range,
             self.read_heads,
             self.write_heads,
-            self.gate_offset,
-            self.sharpness_offset,
+            self.number("gate_offset"),
+            self.number("sharpness_offset"),
         )
         if self.readout is None:
             return output, parameters, controller_states, []

@@ -29,7 +29,7 @@ from runner.store.checkpoint import CHECKPOINTS
 from runner.store.files import METRICS, MODEL, STATUS, make, replace_with, write_json
 from runner.training import build, compiled, data, device, interrupts, worker
 from runner.training.evaluate import Evaluator
-from runner.training.prediction import Prediction
+from runner.training.prediction import Predictor
 from runner.training.step import TrainingStep
 from runner.training.train import Progress, Training
 from tasks import Task
@@ -173,7 +173,7 @@ def _trained(source: Path) -> tuple[Progress, dict[str, Any]]:
 
 
 def _evaluator(config: Any, task: Task, model: keras.Model) -> Evaluator:
-    predict = Prediction(model, config.evaluate.batch_size, config.trainer.shards)
+    predict = Predictor(model, config.evaluate.batch_size, config.trainer.shards)
     cases = cases_from(config, task)
     return Evaluator(task, predict, cases, config.seed, breakdown=config.trainer.verbose)
 

@@ -44,37 +44,37 @@ def draw(cell, sequences, states, clutter_scale=1.0):
     noise, seed, dtype = cell.perturbation, cell.seed_generator, cell.compute_dtype
     if noise.memory_noise or noise.memory_clutter:
         memory = ops.reshape(states[1], (-1, cell.m_depth, cell.n_width))
-        memory = _on_memory(noise, memory, batch, seed, clutter_scale)
+        memory = _on_memory(cell, memory, batch, clutter_scale)
         states = [states[0], ops.reshape(memory, ops.shape(states[1])), *states[2:]]
     reads, leaks, drifts, state = _sizes(cell)
     beside = []
     if reads:
-        beside.append(noise.read_noise * normal((batch, steps, reads), seed, dtype))
-    for size, least, most in (
-        (leaks, 0.0, noise.weighting_leak),
-        (drifts, -noise.weighting_drift, noise.weighting_drift),
-    ):
+        beside.append(cell.number("read_noise") * normal((batch, steps, reads), seed, dtype))
+    leak, drift = cell.number("weighting_leak"), cell.number("weighting_drift")
+    for size, least, most in ((leaks, 0.0, leak), (drifts, -drift, drift)):
         if size:
             shares = keras.random.uniform((batch, 1, size), least, most, dtype, seed)
             beside.append(ops.tile(shares, (1, steps, 1)))
     if state:
-        pushes = noise.state_noise * normal((batch, steps, state), seed, dtype)
+        pushes = cell.number("state_noise") * normal((batch, steps, state), seed, dtype)
         if noise.state_drift:
-            pushes = pushes + noise.state_drift * normal((batch, 1, state), seed, dtype)
+            drift = cell.number("state_drift")
+            pushes = pushes + drift * normal((batch, 1, state), seed, dtype)
         beside.append(pushes)
     if beside:
         sequences = ops.concatenate([ops.cast(sequences, dtype), *beside], axis=-1)
     return sequences, states
 
 
-def _on_memory(noise, memory, batch, seed, clutter_scale):
+def _on_memory(cell, memory, batch, clutter_scale):
     """The memory (B, M, N) that a sequence begins with, with its noise."""
+    noise, seed = cell.perturbation, cell.seed_generator
     columns, dtype = memory.shape[1], memory.dtype
     if noise.memory_noise:
-        memory = memory + noise.memory_noise * normal((batch, columns, 1), seed, dtype)
+        memory = memory + cell.number("memory_noise") * normal((batch, columns, 1), seed, dtype)
     if noise.memory_clutter:
         one = ops.abs(normal((batch, 1, 1), seed, dtype))
-        size = noise.memory_clutter * clutter_scale * one
+        size = cell.number("memory_clutter") * clutter_scale * one
         memory = memory + size * normal((batch, *memory.shape[1:]), seed, dtype)
     return memory
 

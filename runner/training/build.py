@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import pkgutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import keras
+import numpy as np
 from omegaconf import OmegaConf
 
 from ntm import NeuralTuringMachine, controller_input_output_shape
@@ -31,9 +35,19 @@ def logits_model(model: keras.Model) -> keras.Model:
     return keras.Model(model.inputs, model.get_layer("probabilities").input, name="logits")
 
 
-def description(model: keras.Model) -> str:
-    """All that a model's compiled programs depend on: its architecture, not its weights."""
-    return json.dumps(keras.saving.serialize_keras_object(model), sort_keys=True)
+def structure(model: keras.Model) -> str:
+    """All that a model's compiled programs depend on: neither its weights, nor its numbers.
+
+    Of the numbers of a machine (`runner.training.numbers`) it says which are given.
+    """
+    described = keras.saving.serialize_keras_object(model)
+    for layer in described["config"]["layers"]:
+        settings = layer["config"]
+        if layer["class_name"] == "NeuralTuringMachine":
+            given = dict.fromkeys(model.get_layer(settings["name"]).cell.numbers, "given")
+            for place in (settings, settings["perturbation"]):
+                place |= {name: given[name] for name in given if name in place}
+    return json.dumps(described, sort_keys=True)
 
 
 def optimizer_from(config: Any) -> keras.optimizers.Optimizer:
@@ -41,22 +55,65 @@ def optimizer_from(config: Any) -> keras.optimizers.Optimizer:
 
     Clipping by the global norm is the training step's, which reports the norm as well.
     """
-    settings = _plain(config.optimizer)
-    name = settings.pop("name")
-    settings["learning_rate"] = _schedule(
-        settings.pop("schedule"), settings.pop("learning_rate"), config.trainer.steps
+    settings = plain(config.optimizer)
+    name, rate = settings.pop("name"), settings.pop("learning_rate")
+    curve = CURVES[settings.pop("schedule")]
+    settings["learning_rate"] = (
+        rate if curve is None else Falling(curve, rate, config.trainer.steps)
     )
     settings["clipvalue"] = settings.pop("clip_value")
     kind = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop}[name]
     return kind(name="optimizer", **settings)
 
 
-def _schedule(name: str, rate: float, steps: int) -> Any:
-    if name == "constant":
-        return rate
-    if name == "linear":
-        return keras.optimizers.schedules.PolynomialDecay(rate, steps, end_learning_rate=0.0)
-    return keras.optimizers.schedules.CosineDecay(rate, steps)
+class Falling(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that falls to nothing over the training.
+
+    Args:
+        curve: a schedule of Keras, of the share of the training that is over.
+        rate: at the start.
+        steps: of the training.
+    """
+
+    def __init__(self, curve: Callable[..., Any], rate: float, steps: int) -> None:
+        super().__init__()
+        self.curve = curve
+        self.rate: Any = rate
+        self.inverse_steps: Any = 1 / np.float32(steps)
+
+    def __call__(self, step: Any) -> Any:
+        share = keras.ops.cast(step, "float32") * self.inverse_steps
+        return self.curve(self.rate, decay_steps=1.0)(share)
+
+    def take(self, rate: Any, inverse_steps: Any) -> None:
+        """Fall from another rate, over other steps."""
+        self.rate, self.inverse_steps = rate, inverse_steps
+
+    @contextmanager
+    def taking(self, rate: Any, inverse_steps: Any) -> Iterator[None]:
+        """Do so inside of it, from tensors."""
+        before = self.rate, self.inverse_steps
+        self.take(rate, inverse_steps)
+        try:
+            yield
+        finally:
+            self.take(*before)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"rate": self.rate, "inverse_steps": float(self.inverse_steps)}
+
+
+CURVES = {
+    "constant": None,
+    "linear": partial(keras.optimizers.schedules.PolynomialDecay, end_learning_rate=0.0),
+    "cosine": keras.optimizers.schedules.CosineDecay,
+}
+
+
+def schedule_of(optimizer: keras.optimizers.Optimizer) -> Falling | None:
+    """What its learning rate follows; None for a rate that is a variable of the optimizer."""
+    schedule = optimizer._learning_rate
+    return schedule if isinstance(schedule, Falling) else None
 
 
 def _ntm(config: Any, task: Task, inputs: Any) -> Any:
@@ -70,7 +127,7 @@ def _ntm(config: Any, task: Task, inputs: Any) -> Any:
         sizes.read_heads,
         sizes.write_heads,
     )
-    settings = _plain(config.controller)
+    settings = plain(config.controller)
     del settings["name"]
     module, _, name = settings.pop("_target_").rpartition(".")  # Checked in runner.config.targets.
     make = pkgutil.resolve_name(f"{module}:{name}")
@@ -80,7 +137,7 @@ def _ntm(config: Any, task: Task, inputs: Any) -> Any:
         controller_model=controller,
         return_sequences=True,
         name="ntm",
-        **_plain(sizes),
+        **plain(sizes),
     )(inputs)
 
 
@@ -101,6 +158,6 @@ def _dense(config: Any, task: Task, inputs: Any) -> Any:
     return keras.layers.Dense(task.output_dim, name="logits")(inputs)
 
 
-def _plain(node: Any) -> dict[str, Any]:
+def plain(node: Any) -> dict[str, Any]:
     """An OmegaConf node as plain Python values: Keras cannot save OmegaConf's."""
     return OmegaConf.to_container(node, resolve=True)  # type: ignore[return-value]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from runner.training import data
-from runner.training.prediction import Prediction
+from runner.training.prediction import Predictor
 from tasks import Batch, Task
 
 
@@ -27,7 +27,7 @@ class Evaluator:
     def __init__(
         self,
         task: Task,
-        predict: Prediction,
+        predict: Predictor,
         cases: Sequence[str],
         seed: int,
         breakdown: bool = False,

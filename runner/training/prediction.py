@@ -10,14 +10,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from runner.training.build import description
+from runner.training import numbers
+from runner.training.build import structure
 from runner.training.sharding import each_shard, usable_shards
 
 # What earlier runs of this process have compiled, by a description of it.
 _probabilities: dict[str, _Probabilities] = {}
 
 
-class Prediction:
+class Predictor:
     """Probabilities of a model, compiled once for a padded shape.
 
     Args:
@@ -30,10 +31,11 @@ class Prediction:
         self.model = model
         self.batch_size = batch_size
         self.shards = usable_shards(batch_size, shards)
-        key = json.dumps([self.shards, description(model)])
+        key = json.dumps([self.shards, structure(model)])
         if key not in _probabilities:
             _probabilities[key] = _Probabilities(model, self.shards)
         self.probabilities = _probabilities[key]
+        self.numbers = tf.constant([*numbers.of_machines(model).values()], tf.float32)
 
     def __call__(self, inputs: Any, mask: Any, trainable: Sequence[Any] | None = None) -> Any:
         """Probabilities (B, T, output_dim), NumPy, of (B, T, input_dim) with mask (B, T).
@@ -43,28 +45,33 @@ class Prediction:
         weights, constants = _values(self.model)
         if trainable:
             weights = [tf.convert_to_tensor(weight) for weight in trainable]
-        return np.asarray(self.probabilities.run(weights, constants, inputs, mask))
+        return np.asarray(self.probabilities.run(weights, constants, self.numbers, inputs, mask))
 
 
 class _Probabilities:
-    """The functions behind `Prediction`, of a model's architecture but of no weights."""
+    """The functions behind `Predictor`, of a model's structure but of no weights."""
 
     def __init__(self, model: keras.Model, shards: int) -> None:
         self.model = model
+        self.names = [*numbers.of_machines(model)]
         self.shards = shards
         self.compiled = tf.function(self._compiled, jit_compile=True, autograph=False)
         self.run = tf.function(self._run, autograph=False)
 
-    def _run(self, weights: Any, constants: Any, inputs: Any, mask: Any) -> Any:
+    def _run(self, weights: Any, constants: Any, scalars: Any, inputs: Any, mask: Any) -> Any:
         parts = each_shard(
-            lambda *shard: self.compiled(weights, constants, *shard), (inputs, mask), self.shards
+            lambda *shard: self.compiled(weights, constants, scalars, *shard),
+            (inputs, mask),
+            self.shards,
         )
         return tf.concat(parts, axis=0)
 
-    def _compiled(self, weights: Any, constants: Any, inputs: Any, mask: Any) -> Any:
-        outputs, _ = self.model.stateless_call(
-            weights, constants, inputs, mask=mask, training=False
-        )
+    def _compiled(self, weights: Any, constants: Any, scalars: Any, inputs: Any, mask: Any) -> Any:
+        named = dict(zip(self.names, tf.unstack(scalars, len(self.names)), strict=True))
+        with numbers.in_machines(numbers.machines_in(self.model), named):
+            outputs, _ = self.model.stateless_call(
+                weights, constants, inputs, mask=mask, training=False
+            )
         return outputs
 
 

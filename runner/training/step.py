@@ -2,36 +2,35 @@
 
 A batch is split into equal shards (`runner.training.sharding`). Everything is compiled once for a
 padded shape; a batch of shorter sequences only loops less.
-What is compiled depends on the configuration, not on the weights or the seed, so later runs of one
-process take it over from earlier ones: a sweep over seeds compiles once, and its memory does not
-grow with what TensorFlow never frees (docs/performance.md).
+What is compiled depends on neither weights nor seed nor what is a number to it
+(`runner.training.numbers`), so later runs of one process take it over from earlier ones: a sweep
+over learning rates compiles once, and its memory does not grow with what TensorFlow never frees
+(docs/performance.md).
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from ntm import NeuralTuringMachine, Schedule
-from runner.training.build import description, logits_model, optimizer_from
+from runner.training import numbers
+from runner.training.build import optimizer_from, plain, schedule_of, structure
+from runner.training.clipping import Clipping, norm_of
+from runner.training.gradient import Gradient, vector_of
+from runner.training.numbers import Numbers
 from runner.training.sharding import sums_over_shards, usable_shards
+from runner.training.weight_noise import WeightNoise
 
-# How many steps the running mean of gradient norms remembers.
-NORM_MEMORY = 100
-# Normal numbers that the noise of every step is cut out of, at least, and at least so many times
-# the weights.
-NOISE_TABLE, TABLE_RATIO = 2**22, 8
-# Parts of a sum over all weights, a multiple of what vector registers hold.
-LANES = 128
-
-# So many steps may be handed over before the result of one is there.
-AHEAD = 2
+# Settings of a step that are numbers to it; None for what there is not.
+OPTIONAL = ("clip_norm", "clip_norm_ratio", "ema_decay", "weight_noise")
+ALWAYS = ("state_clip_growth", "steps")
 
 # What earlier runs of this process have compiled, by a description of it.
 _steps: dict[str, TrainingStep] = {}
@@ -51,33 +50,10 @@ class StepResult(NamedTuple):
     skipped: tf.Tensor
 
 
-@contextmanager
-def handed_over() -> Iterator[None]:
-    """Let this thread's steps be computed while Python prepares the next ones.
-
-    What fails is raised where its result is read, or at a later step, and all that was handed over
-    after it is dropped: variables then are as the last sound step left them.
-    """
-    tf.config.experimental.set_synchronous_execution(False)
-    try:
-        yield
-        tf.config.experimental.set_synchronous_execution(True)
-    except BaseException:
-        # What fails may be on its way: an operation behind it waits for that, and fails with it.
-        with suppress(tf.errors.OpError):
-            tf.add(0.0, 0.0).numpy()
-        # Until then everything else fails, too.
-        tf.experimental.async_clear_error()
-        tf.config.experimental.set_synchronous_execution(True)
-        raise
-
-
 class TrainingStep:
     """Gradient, clipping and update of one batch.
 
     The loss is the cross-entropy of a target bit, averaged over the bits that count in the batch.
-    All trainable weights are one vector here, in the order of `model.trainable_variables`: a
-    compiled call costs some 10 microseconds an array, more than such a small model's arithmetic.
 
     Args:
         model: a model from `runner.training.build.model_from`, which lends its first weights.
@@ -86,15 +62,11 @@ class TrainingStep:
         shards: parts computed in parallel, None for what suits the machine (`usable_shards`).
         clip_norm: largest global norm of the gradient, None for no bound.
         clip_norm_ratio: largest global norm as a multiple of the running mean of the norms, None
-            for no such bound. Once a task is learned its gradients are small, and so is what Adam
-            divides by: a burst that an absolute bound lets through would undo everything.
+            for no such bound.
         ema_decay: decay of the running average of the weights, None for none.
-        quadratic_clip: divide a gradient that is r times as long as those bounds allow by r^2, not
-            by r: one that has exploded then hardly moves the weights.
+        quadratic_clip: as in `Clipping`.
         weight_noise: standard deviation of the normal noise that is added to the weights for each
-            gradient (Graves 2011, "Practical Variational Inference for Neural Networks"), None
-            for none. Each step takes another part of one table of normal numbers, as Salimans et
-            al. (2017, arXiv 1703.03864) do: to draw them anew takes longer than the update.
+            gradient, None for none.
         state_clip_growth: by how much `state_clip_norm` of the model's layers has grown, step by
             step by the same factor, after `steps` updates. A tight bound keeps a machine that has
             learned nothing yet from losing itself, and one that has from learning more.
@@ -119,32 +91,32 @@ class TrainingStep:
         steps: int = 1,
         seed: int = 0,
     ) -> None:
-        self.model = logits_model(model)
-        layers = self.model.layers
-        self.machines = [layer for layer in layers if isinstance(layer, NeuralTuringMachine)]
         self.optimizer = optimizer
-        self.clip_norm = clip_norm
-        self.clip_norm_ratio = clip_norm_ratio
-        self.ema_decay = ema_decay
-        self.quadratic_clip = quadratic_clip
-        self.weight_noise = weight_noise
-        self.loosening = math.log(state_clip_growth) / steps
-        self.steps = steps
-        self.seed = tf.Variable(seed, trainable=False, dtype=tf.int64, name="seed_of_noise")
         self.shards = usable_shards(batch_size, shards)
-        self.shapes = [tuple(v.shape) for v in model.trainable_variables]
-        self.weights = keras.Variable(_vector(model.trainable_variables), name="weights")
+        bounds = {"clip_norm": clip_norm, "clip_norm_ratio": clip_norm_ratio}
+        self.numbers = Numbers(
+            _numbers(
+                model,
+                optimizer,
+                **bounds,
+                ema_decay=ema_decay,
+                state_clip_growth=state_clip_growth,
+                steps=steps,
+            )
+        )
+        self.clipping = Clipping(quadratic_clip)
+        self.gradient = Gradient(model, self.numbers)
+        self.model = self.gradient.model
+        self.weights = keras.Variable(vector_of(model.trainable_variables), name="weights")
         optimizer.build([self.weights])
+        self._untrained = [tf.identity(v.value) for v in optimizer.variables]
         self.mean_weights = None
         if ema_decay is not None:
             self.mean_weights = tf.Variable(self.weights.value, trainable=False, name="average")
-        self.norm_mean = tf.Variable(0.0, trainable=False, name="gradient_norm_mean")
+        self.noise = None
         if weight_noise is not None:
-            size = max(NOISE_TABLE, TABLE_RATIO * self.weights.shape[0])
-            self.noise = tf.Variable(tf.zeros([size]), trainable=False, name="noise")
-            self._draw_noise()
-        self._untrained = [tf.identity(v.value) for v in optimizer.variables]
-        self.gradients = tf.function(self._gradients, jit_compile=True, autograph=False)
+            self.noise = WeightNoise(self.weights.shape[0], weight_noise, seed)
+        self.gradients = tf.function(self.gradient.__call__, jit_compile=True, autograph=False)
         self.update = tf.function(self._update, jit_compile=True, autograph=False)
         self.run = tf.function(self._run, autograph=False)
         self._runs: dict[Any, Callable[..., StepResult]] = {}
@@ -153,30 +125,45 @@ class TrainingStep:
     def from_config(cls, config: Any, model: keras.Model) -> TrainingStep:
         """The step that `config.trainer` and `config.optimizer` describe, from a model's weights.
 
-        It is the same object as the one of an earlier run with the same settings, started again,
+        It is the same object as the one of an earlier run with the same program, started again,
         so only one of them can be in use. It then has variables of its own, and `model` only lends
         their first values.
         """
         trainer = config.trainer
-        settings = {
+        program = {
             "batch_size": trainer.batch_size,
             "shards": usable_shards(trainer.batch_size, trainer.shards),
-            "clip_norm": trainer.clip_norm,
-            "clip_norm_ratio": trainer.clip_norm_ratio,
-            "ema_decay": trainer.ema_decay,
             "quadratic_clip": trainer.quadratic_clip,
-            "weight_noise": trainer.weight_noise,
-            "state_clip_growth": trainer.state_clip_growth,
-            "steps": trainer.steps,
         }
+        settings = {name: trainer[name] for name in (*OPTIONAL, *ALWAYS)}
+        given = [name for name in OPTIONAL if settings[name] is not None]
+        update = {k: v for k, v in plain(config.optimizer).items() if k != "learning_rate"}
+        key = json.dumps([program, given, update, structure(model)])
         optimizer = optimizer_from(config)
-        key = json.dumps([settings, keras.optimizers.serialize(optimizer), description(model)])
         step = _steps.get(key)
         if step is None:
-            step = _steps[key] = cls(model, optimizer, **settings, seed=config.seed)
+            step = _steps[key] = cls(model, optimizer, **program, **settings, seed=config.seed)
         else:
+            step._take(model, optimizer, **settings)
             step.restart(model, config.seed)
         return step
+
+    def _take(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        weight_noise: float | None,
+        **settings: Any,
+    ) -> None:
+        """Take over the numbers of another run's configuration."""
+        self.numbers.assign(_numbers(model, optimizer, **settings))
+        if self.noise is not None and weight_noise is not None:
+            self.noise.deviation = weight_noise
+        optimizer.build([self.weights])
+        self._untrained = [tf.identity(v.value) for v in optimizer.variables]
+        schedule, other = schedule_of(self.optimizer), schedule_of(optimizer)
+        if schedule and other:
+            schedule.take(other.rate, other.inverse_steps)
 
     def restart(self, model: keras.Model, seed: int) -> None:
         """Begin another training, with the weights of another model of the same architecture."""
@@ -184,23 +171,18 @@ class TrainingStep:
             self.model.non_trainable_variables, model.non_trainable_variables, strict=True
         ):
             variable.assign(start.value)
-        self.weights.assign(_vector(model.trainable_variables))
+        self.weights.assign(vector_of(model.trainable_variables))
         for variable, value in zip(self.optimizer.variables, self._untrained, strict=True):
             variable.assign(value)
         if self.mean_weights is not None:
             self.mean_weights.assign(self.weights.value)
-        self.norm_mean.assign(0.0)
+        self.clipping.norm_mean.assign(0.0)
         self.reseed(seed)
 
     def reseed(self, seed: int) -> None:
         """Take the noise on the weights from another seed."""
-        self.seed.assign(seed)
-        if self.weight_noise is not None:
-            self._draw_noise()
-
-    def _draw_noise(self) -> None:
-        seed = tf.stack([self.seed, 0])
-        self.noise.assign(self.weight_noise * tf.random.stateless_normal(self.noise.shape, seed))
+        if self.noise is not None:
+            self.noise.draw(self.noise.deviation, seed)
 
     def on_device(self, batch: Sequence[Any]) -> tuple[tf.Tensor, ...]:
         """What `__call__` takes of a `tasks.Batch`, as tensors; from any thread."""
@@ -224,7 +206,7 @@ class TrainingStep:
             *self.model.non_trainable_variables,
             *self.optimizer.variables,
             *average,
-            self.norm_mean,
+            self.clipping.norm_mean,
         ]
 
     @property
@@ -236,16 +218,30 @@ class TrainingStep:
 
     def separate(self, vector: Any) -> list[tf.Tensor]:
         """A vector of all weights as the arrays of `model.trainable_variables`."""
-        parts = tf.split(vector, [math.prod(shape) for shape in self.shapes])
-        return [tf.reshape(part, shape) for part, shape in zip(parts, self.shapes, strict=True)]
+        return self.gradient.separate(vector)
+
+    def noisy(self, weights: Any, updates: Any) -> Any:
+        """The weights at which the gradient is taken after so many updates, for all shards."""
+        weights = tf.identity(weights)
+        return weights if self.noise is None else weights + self.noise.after(updates)
+
+    def scalars(self, updates: Any) -> tf.Tensor:
+        """The numbers that the gradient takes after so many updates, as `Gradient` does."""
+        updates = tf.cast(updates, tf.float32)
+        named = self.numbers.named(self.numbers.vector)
+        scales = [
+            tf.exp(named["state_clip_growth"] * updates),
+            tf.minimum(updates * named["inverse_steps"], 1.0),
+        ]
+        return tf.concat([self.numbers.vector, tf.stack(scales)], axis=0)
 
     def _run(self, inputs: Any, targets: Any, weights: Any, mask: Any) -> StepResult:
         constants = [tf.identity(v.value) for v in self.model.non_trainable_variables]
         updates = self.optimizer.iterations.value
         at = self.noisy(self.weights.value, updates)
-        schedule = self.schedule(updates)
+        scalars = self.scalars(updates)
         sums, (gradient,), constants = sums_over_shards(
-            lambda *shard: self.gradients(at, constants, schedule, *shard),
+            lambda *shard: self.gradients(at, constants, scalars, *shard),
             (inputs, targets, weights, mask),
             self.shards,
         )
@@ -256,100 +252,56 @@ class TrainingStep:
         sequences = tf.cast(tf.shape(inputs)[0], tf.float32)
         return StepResult(loss / sequences / tf.math.log(2.0), errors / sequences, norm, skipped)
 
-    def schedule(self, updates: Any) -> Schedule:
-        """How far the training is after so many updates, scalars on the device."""
-        updates = tf.cast(updates, tf.float32)
-        return Schedule(tf.exp(self.loosening * updates), tf.minimum(updates / self.steps, 1.0))
-
-    def noisy(self, weights: Any, updates: Any) -> Any:
-        """The weights at which the gradient is taken after so many updates, for all shards."""
-        weights = tf.identity(weights)
-        if self.weight_noise is None:
-            return weights
-        seed = tf.stack([self.seed, 1 + tf.cast(updates, tf.int64)])
-        count = weights.shape[0]
-        most = self.noise.shape[0] - count
-        start = tf.random.stateless_uniform([], seed, maxval=most, dtype=tf.int32)
-        return weights + tf.slice(self.noise, [start], [count])
-
-    def _gradients(
-        self,
-        at: Any,
-        constants: Any,
-        schedule: Schedule,
-        inputs: Any,
-        targets: Any,
-        weights: Any,
-        mask: Any,
-    ) -> tuple[Any, ...]:
-        """Sums over a shard of loss (nats), wrong bits and bits; `[gradient]`; the rest.
-
-        at: the vector of weights at which the gradient of the loss is taken.
-        """
-        trainable = self.separate(at)
-        with ExitStack() as stack:
-            for layer in self.machines:
-                stack.enter_context(layer.scheduled(schedule))
-            with tf.GradientTape() as tape:
-                tape.watch(trainable)
-                logits, constants = self.model.stateless_call(
-                    trainable, constants, inputs, mask=mask, training=True
-                )
-                logits = tf.cast(logits, tf.float32)
-                costs = tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=logits)
-                loss = tf.reduce_sum(costs * weights)
-            gradient = tape.gradient(loss, trainable)
-        wrong = tf.cast((logits > 0) != (targets > 0.5), tf.float32)
-        sums = (loss, tf.reduce_sum(wrong * weights), tf.reduce_sum(weights))
-        return sums, [_vector(gradient)], constants
-
     def _update(self, gradient: Any, bits: Any) -> tuple[Any, Any]:
         """Clip, update unless the gradient is out of bounds, and average. `(norm, skipped)`."""
+        named = self.numbers.named(self.numbers.vector)
         gradient = gradient / bits
-        norm = _norm(gradient)
+        norm = norm_of(gradient)
         sound = tf.math.is_finite(norm)
-        bound = self._bound(norm)
-        scale = tf.minimum(1.0, bound / (norm + 1e-12))
-        scale = scale * scale if self.quadratic_clip else scale
+        scale = self.clipping.scale(norm, named)
         variables = [
             v.value
             for v in (self.weights, *self.optimizer.variables)
             if v is not self.optimizer.iterations
         ]
         before = [tf.identity(variable) for variable in variables]
-        self.optimizer.apply([gradient * scale], [self.weights])
+        schedule = schedule_of(self.optimizer)
+        taking = (named.get("learning_rate"), named["inverse_steps"])
+        with schedule.taking(*taking) if schedule else nullcontext():
+            self.optimizer.apply([gradient * scale], [self.weights])
         for variable, old in zip(variables, before, strict=True):
             variable.assign(tf.where(sound, variable, old))
-        self._follow(tf.where(sound, norm * scale, self.norm_mean))
+        updates = tf.cast(self.optimizer.iterations.value, tf.float32)
+        self.clipping.follow(tf.where(sound, norm * scale, self.clipping.norm_mean), updates)
+        self._average(updates, named)
         return norm, 1.0 - tf.cast(sound, tf.float32)
 
-    def _bound(self, norm: Any) -> Any:
-        """The largest norm that this gradient may have."""
-        bound = norm if self.clip_norm is None else tf.constant(self.clip_norm)
-        if self.clip_norm_ratio is None:
-            return bound
-        relative = self.clip_norm_ratio * self.norm_mean
-        return tf.where(self.norm_mean > 0, tf.minimum(bound, relative), bound)
-
-    def _follow(self, norm: Any) -> None:
-        """Update the running means of the clipped gradient's norm and of the weights."""
-        step = tf.cast(self.optimizer.iterations.value, tf.float32)
-        decay = tf.minimum(1.0 - 1.0 / NORM_MEMORY, (step - 1.0) / step)
-        self.norm_mean.assign(decay * self.norm_mean + (1.0 - decay) * norm)
+    def _average(self, updates: Any, named: dict[str, Any]) -> None:
+        """Take the weights after so many updates into their running average."""
         if self.mean_weights is None:
             return
         # Starts as a plain mean, so that the initial weights are soon forgotten.
-        decay = tf.minimum(self.ema_decay, step / (step + 10.0))
+        decay = tf.minimum(named["ema_decay"], updates / (updates + 10.0))
         mean = decay * self.mean_weights + (1.0 - decay) * self.weights.value
         self.mean_weights.assign(mean)
 
 
-def _vector(arrays: Sequence[Any]) -> tf.Tensor:
-    """All numbers of some arrays or variables, one after another."""
-    return tf.concat([tf.reshape(tf.convert_to_tensor(array), [-1]) for array in arrays], axis=0)
+def _numbers(
+    model: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    state_clip_growth: float,
+    steps: int,
+    **optional: float | None,
+) -> dict[str, float]:
+    """All that is a number to the compiled step of a training.
 
-
-def _norm(vector: Any) -> Any:
-    """The Euclidean norm, summed in `LANES` parts: one sum would go through it one by one."""
-    squares = tf.pad(tf.square(vector), [[0, -vector.shape[0] % LANES]])
-    return tf.sqrt(tf.reduce_sum(tf.reduce_sum(tf.reshape(squares, (-1, LANES)), axis=0)))
+    Of the steps the inverse: a division by a constant is such a product to XLA, to the last bit.
+    """
+    schedule = schedule_of(optimizer)
+    return {
+        **{name: value for name, value in optional.items() if value is not None},
+        **numbers.of_machines(model),
+        **({} if schedule is None else {"learning_rate": schedule.rate}),
+        "state_clip_growth": math.log(state_clip_growth) / steps,
+        "inverse_steps": float(1 / np.float32(steps)),
+    }

@@ -6,7 +6,7 @@ import pytest
 
 from runner.config.schema import task_from
 from runner.training import build, data
-from runner.training.prediction import Prediction
+from runner.training.prediction import Predictor
 from tasks import Batch
 
 from .conftest import Compose
@@ -30,7 +30,7 @@ def models(composed: Compose) -> list[keras.Model]:
 def test_models_of_one_architecture_share_a_program(
     models: list[keras.Model], batch: Batch
 ) -> None:
-    first, second = (Prediction(model, BATCH, 1) for model in models)
+    first, second = (Predictor(model, BATCH, 1) for model in models)
     assert first.probabilities is second.probabilities
     for model, predict in zip(models, (first, second), strict=True):
         expected = keras.ops.convert_to_numpy(model(batch.inputs))
@@ -39,7 +39,7 @@ def test_models_of_one_architecture_share_a_program(
 
 
 def test_other_weights(models: list[keras.Model], batch: Batch) -> None:
-    predict = Prediction(models[0], BATCH, 2)
+    predict = Predictor(models[0], BATCH, 2)
     own = predict(batch.inputs, batch.mask)
     zeros = [np.zeros(v.shape, "float32") for v in models[0].weights]
     expected = keras.ops.convert_to_numpy(models[0](batch.inputs))

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from ntm import Schedule
 from runner.config.schema import task_from
 from runner.training import build, data
-from runner.training.prediction import Prediction
+from runner.training.prediction import Predictor
 from runner.training.step import TrainingStep
 from tasks import Batch, Task
 
@@ -73,7 +73,7 @@ def test_it_reports_what_the_task_scores(
     config: DictConfig, task: Task, batches: list[Batch]
 ) -> None:
     step = made(config, task)
-    probabilities = Prediction(build.model_from(config, task), BATCH, 1)(
+    probabilities = Predictor(build.model_from(config, task), BATCH, 1)(
         batches[0].inputs, batches[0].mask
     )
     scores = task.score(batches[0], probabilities)
