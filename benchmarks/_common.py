@@ -84,9 +84,9 @@ class Trainer:
 
     def train(self, batches: Iterator[Any], steps: int) -> list[float]:
         """Train for some steps, and read their losses when all are done, as a run does."""
-        from runner.training.step import AHEAD, handed_over
+        from runner.training.step import AHEAD, async_dispatch
 
-        with handed_over():
+        with async_dispatch():
             results = []
             for _ in range(steps):
                 results.append(self.step(*next(batches)))

@@ -52,7 +52,7 @@ class StepResult(NamedTuple):
 
 
 @contextmanager
-def handed_over() -> Iterator[None]:
+def async_dispatch() -> Iterator[None]:
     """Let this thread's steps be computed while Python prepares the next ones.
 
     What fails is raised where its result is read, or at a later step, and all that was handed over

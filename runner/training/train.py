@@ -18,7 +18,7 @@ from runner.store.checkpoint import CHECKPOINTS
 from runner.store.files import HISTORY, write_json
 from runner.training import build, data, interrupts
 from runner.training.evaluate import Evaluator
-from runner.training.step import AHEAD, StepResult, TrainingStep, handed_over
+from runner.training.step import AHEAD, StepResult, TrainingStep, async_dispatch
 from tasks import Task
 
 log = logging.getLogger(__name__)
@@ -69,6 +69,23 @@ class Watcher(Protocol):
         """A checkpoint is about to be written: what was told before must not be lost after it."""
 
 
+class Observer:
+    """Who looks into a training on its way, for histograms or a profile; here, at nothing.
+
+    Nothing may be changed. Steps are computed a little later than they are asked for
+    (`runner.training.step.async_dispatch`): `float(training.step.norm_mean)` waits for all so far.
+    """
+
+    def before_step(self, number: int, training: Training) -> None:
+        """Step `number`, from 1, is the next one to be asked for."""
+
+    def after_evaluation(self, number: int, training: Training) -> None:
+        """The scheduled evaluation after a step is over; see `Training.weights`, `.gradients`."""
+
+    def close(self, training: Training) -> None:
+        """The training ends, in whatever way."""
+
+
 class Training:
     """Trains a model as `config.trainer` says, from wherever its checkpoint left it.
 
@@ -78,6 +95,7 @@ class Training:
         step: the compiled training step.
         evaluator: scores the scheduled cases.
         directory: of the run; gets `checkpoints/` and `history.json`.
+        observers: look into it.
     """
 
     def __init__(
@@ -87,12 +105,14 @@ class Training:
         step: TrainingStep,
         evaluator: Evaluator,
         directory: Path,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self.config = config
         self.task = task
         self.step = step
         self.evaluator = evaluator
         self.directory = directory
+        self.observers = observers
         self.progress = Progress()
         self._pending: list[tuple[int, StepResult]] = []
         self._compiled = False
@@ -119,7 +139,7 @@ class Training:
         """
         self.watcher = watcher
         try:
-            with handed_over():
+            with async_dispatch():
                 while self._attempt():
                     self._begin_again()
         except RunError as error:
@@ -127,9 +147,42 @@ class Training:
         except BaseException:
             self._keep()
             raise
+        finally:
+            for observer in self.observers:
+                observer.close(self)
         if not self._keep():
             raise RunError(f"{self._not_finite(self.progress.step)} {self._what_is_kept()}")
         return self.progress
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """All weights as they are now, by the path of their variable in the model."""
+        step = self.step
+        trainable = zip(
+            step.model.trainable_variables, step.separate(step.weights.value), strict=True
+        )
+        named = [*trainable, *((v, v.value) for v in step.model.non_trainable_variables)]
+        return {variable.path: value.numpy() for variable, value in named}
+
+    def gradients(self, number: int) -> dict[str, np.ndarray]:
+        """The gradient of the loss on the batch of a step, summed over its bits, by weight.
+
+        It is taken at the weights as they are now, with the noise that step `number` adds.
+        """
+        step, trainer = self.step, self.config.trainer
+        batch = data.training_batch(
+            self.task,
+            self.config.seed,
+            number,
+            trainer.batch_size,
+            trainer.curriculum,
+            self.progress.began,
+        )
+        updates = number - self.progress.began - 1
+        at = step.noisy(step.weights.value, updates)
+        constants = [v.value for v in step.model.non_trainable_variables]
+        _, (gradient,), _ = step.gradients(at, constants, step.schedule(updates), *batch[:4])
+        parts = zip(step.model.trainable_variables, step.separate(gradient), strict=True)
+        return {variable.path: part.numpy() for variable, part in parts}
 
     def _keep(self) -> bool:
         """Write a checkpoint of the updates made; whether there is something sound to write.
@@ -188,6 +241,8 @@ class Training:
             self.step.on_device,
         ) as batches:
             for number, batch in zip(steps, batches, strict=True):
+                for observer in self.observers:
+                    observer.before_step(number, self)
                 self._train(number, batch)
                 ended = self._ends_after(number)
                 if ended is not None:
@@ -345,7 +400,8 @@ class Training:
 
     def _not_finite(self, number: int) -> str:
         """What to say of an update that has left numbers that are not finite."""
-        found = self._weight_not_finite() or "the optimizer's state"
+        weight = _not_finite_in(self.weights())
+        found = f"the weight {weight}" if weight else "the optimizer's state"
         return f"step {number}: {found} is not finite after this update. {self._advice()}"
 
     def _advice(self) -> str:
@@ -356,40 +412,14 @@ class Training:
             f"{optimizer.epsilon:g}), may help."
         )
 
-    def _weight_not_finite(self) -> str | None:
-        """Name of the first weight that is not finite now."""
-        step = self.step
-        variables = step.model.trainable_variables
-        named = list(zip(variables, step.separate(step.weights.value), strict=True))
-        named += [(variable, variable.value) for variable in step.model.non_trainable_variables]
-        for variable, value in named:
-            if not np.isfinite(value.numpy()).all():
-                return f"the weight {variable.path}"
-        return None
-
     def _first_not_finite(self, number: int) -> str:
         """Name of the first weight, or else the first gradient, of a step that is not finite."""
-        found = self._weight_not_finite()
-        if found is not None:
-            return found
-        step, trainer = self.step, self.config.trainer
-        batch = data.training_batch(
-            self.task,
-            self.config.seed,
-            number,
-            trainer.batch_size,
-            trainer.curriculum,
-            self.progress.began,
-        )
-        # Of the step `number` (from 1), where its gradient was taken.
-        updates = number - self.progress.began - 1
-        weights = step.noisy(step.weights.value, updates)
-        constants = [v.value for v in step.model.non_trainable_variables]
-        _, (gradient,), _ = step.gradients(weights, constants, step.schedule(updates), *batch[:4])
-        parts = step.separate(gradient)
-        for variable, part in zip(step.model.trainable_variables, parts, strict=True):
-            if not np.isfinite(part.numpy()).all():
-                return f"the gradient of {variable.path}"
+        found = _not_finite_in(self.weights())
+        if found:
+            return f"the weight {found}"
+        found = _not_finite_in(self.gradients(number))
+        if found:
+            return f"the gradient of {found}"
         return "the loss, with gradients that are finite again on the present weights"
 
     def _evaluate(self) -> None:
@@ -401,6 +431,8 @@ class Training:
         with interrupts.held():
             progress.evaluations.append({"step": progress.step, "results": numbers})
             self.watcher.evaluated(progress.step, results)
+        for observer in self.observers:
+            observer.after_evaluation(progress.step, self)
 
     def _solved(self) -> bool:
         """Whether the last evaluation found the task solved; notes when it was first."""
@@ -424,6 +456,11 @@ class Training:
                 cases=[case],
             )
         return results
+
+
+def _not_finite_in(named: dict[str, np.ndarray]) -> str | None:
+    """The first name whose array holds a number that is not finite."""
+    return next((name for name, array in named.items() if not np.isfinite(array).all()), None)
 
 
 def _numbers(summary: dict[str, Any]) -> dict[str, float]:
