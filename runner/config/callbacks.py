@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path, PurePath
@@ -11,11 +12,13 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import ConfigCompositionException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from runner.config import checks, ownership, plan, quiet
+from runner.config.explain import explain
 from runner.errors import ConfigError, Refused
 from runner.training import compiled
 
@@ -53,7 +56,8 @@ class CheckFirst(Callback):
             ownership.check_sweep(root)
             found: list[plan.Job] = []
             directories: dict[str, int] = {}
-            for number, overrides in enumerate(jobs(config)):
+            all_overrides = jobs(config)
+            for number, overrides in enumerate(all_overrides):
                 try:
                     job = _job(config, root, number, overrides)
                     other = directories.setdefault(job.directory, number)
@@ -63,8 +67,9 @@ class CheckFirst(Callback):
                             "one for each job with hydra.sweep.subdir, such as ${hydra.job.num}."
                         )
                     found.append(job)
-                except ConfigError as error:
-                    raise ConfigError(f"job {number} ({' '.join(overrides)}): {error}") from None
+                except (ConfigError, ConfigCompositionException) as error:
+                    text = f"{explain(error)}{_not_in_all(str(explain(error)), all_overrides)}"
+                    raise ConfigError(f"job {number} ({' '.join(overrides)}): {text}") from None
             _check_device([job.config for job in found], config)
             self._held.enter_context(ownership.held(root))
             plan.write(root, list(config.hydra.overrides.task), found)
@@ -84,6 +89,21 @@ def jobs(config: DictConfig) -> Sequence[list[str]]:
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
     stated = parser.parse_overrides([*fixed, *config.hydra.overrides.task])
     return BasicSweeper.split_arguments(stated, max_batch_size=None)[0]
+
+
+def _not_in_all(text: str, all_overrides: Sequence[Sequence[str]]) -> str:
+    """A sentence for an unknown key of an option, where the sweep is over several options."""
+    missing = re.match("there is no key '([^.']+)[.]", text)
+    if missing is None:
+        return ""
+    stated = [override.partition("=") for overrides in all_overrides for override in overrides]
+    options = dict.fromkeys(value for group, _, value in stated if group == missing[1])
+    if len(options) < 2:
+        return ""
+    return (
+        f" Only some jobs of this sweep over {missing[1]}={','.join(options)} have it: make a "
+        "sweep of its own for those."
+    )
 
 
 def _job(config: DictConfig, root: Path, number: int, overrides: Sequence[str]) -> plan.Job:

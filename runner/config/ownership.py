@@ -31,7 +31,10 @@ LOCK = ".lock"
 OF_A_SWEEP = ("multirun.yaml", "jobs.json", "sweep.csv")
 ENDED = ("solved", "finished")
 # Values that say where and how a run is computed and shown, not what it is.
-HOW = ("device", "compilation_cache", "resume", "trainer.verbose", "recipe")
+HOW = (
+    *("device", "compilation_cache", "resume", "recipe"),
+    *("trainer.verbose", "trainer.histograms", "trainer.profile"),
+)
 NAMES = {"train": "a training", "evaluate": "an evaluation"}
 CHOICE = ".name"  # the key of the option that was chosen of a group
 MOST_KEYS = 6  # that a refusal lists

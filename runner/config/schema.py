@@ -61,6 +61,8 @@ class Trainer:
     restart_at: int | None
     restart_above: float | None
     verbose: bool
+    histograms: bool
+    profile: list[int] | None
 
 
 @dataclass

@@ -164,7 +164,7 @@ def _task(members: Sequence[Seed]) -> Task | None:
     for seed in members:
         if seed.run.config:
             try:
-                return task_from(OmegaConf.create(seed.run.config))
+                return task_from(OmegaConf.create(dict(seed.run.config)))
             except (AttributeError, KeyError, TypeError, OmegaConfBaseException) as error:
                 raise ConfigError(
                     f"{seed.folder} was not made by this version of the project ({error})."

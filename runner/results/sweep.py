@@ -39,7 +39,7 @@ class SweepTable(Callback):
         self._folder = Path(config.hydra.sweep.dir)
         _endings.callback(self._finish)
 
-    def on_job_end(self, config: DictConfig, **kwargs: Any) -> None:
+    def on_job_end(self, config: DictConfig, job_return: Any = None, **kwargs: Any) -> None:
         """Write the tables with the run that has ended, in whichever process it was."""
         if config.hydra.mode == RunMode.MULTIRUN:
             with suppress(ConfigError, OSError):
@@ -143,4 +143,38 @@ def _how_to_go_on(root: Path, made_by: plan.Plan) -> str:
 
 
 def _tell_tensorboard(runs: Sequence[Run]) -> None:
-    """Bring what TensorBoard shows of ended runs up to what is known now that others ended."""
+    """Bring what TensorBoard shows of ended runs up to what is known now that all have.
+
+    Other runs may differ in more than the command of theirs said, and a status is a column if
+    some run has not ended well.
+    """
+    from runner.reporting import events, hparams
+
+    keys = found.columns(list(runs))
+    ended = [run for run in runs if run.config and run.status not in ("running", found.NOT_STARTED)]
+    said = any(run.status not in found.ENDED for run in ended)
+    rows = [
+        {key: run.values[key] for key in dict.fromkeys([*keys, varied.SEED]) if key in run.values}
+        | ({"status": run.status} if said else {})
+        for run in ended
+    ]
+    for run, row in zip(ended, rows, strict=True):
+        label = varied.label(run.values, keys or [varied.SEED])
+        with suppress(ConfigError, OSError):
+            if events.folder_of(run.folder) is not None:
+                page = hparams.Row(
+                    events.folder_for(run.folder, label), hparams.in_sweep(row, rows)
+                )
+                page.write(_at_a_glance(run), run.status, (run.metrics.get("steps") or 0) + 1)
+
+
+def _at_a_glance(run: Run) -> dict[str, float]:
+    """As the run itself writes it at its end."""
+    from runner.reporting import hparams
+
+    if run.status not in found.ENDED:
+        return {}
+    case, of = sweep_table.deciding_case(run), run.metrics
+    scores = {key.removeprefix(f"{case} "): value for key, value in of.items()}
+    spent = (of.get("seconds") or 0.0, of.get("sequences") or 0, of.get("solved_at_sequences"))
+    return hparams.at_a_glance(scores, run.status == "solved", *spent)

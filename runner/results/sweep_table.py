@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -146,21 +147,22 @@ def _with_deviations(means: Table, shown: Sequence[str]) -> pd.DataFrame:
 
 
 def _judged(runs: Sequence[Run], metrics: Sequence[str]) -> str | None:
-    """The loss at the deciding case of the task, or else what comes nearest to it."""
-    cases = [key.rpartition(" ")[0] for key in metrics if key.endswith(f" {SCORE}")]
-    deciding = next((case for run in runs if (case := _deciding_case(run)) in cases), None)
-    for case in [*([deciding] if deciding else []), *reversed(cases)]:
-        for score in (LOSS, SCORE):
-            if f"{case} {score}" in metrics:
-                return f"{case} {score}"
-    return None
+    """The loss at the deciding case of the task, or its wrong bits."""
+    case = next((case for run in runs if (case := deciding_case(run))), None)
+    return next((key for s in (LOSS, SCORE) if (key := f"{case} {s}") in metrics), None)
 
 
-def _deciding_case(run: Run) -> str | None:
-    try:
-        return task_from(OmegaConf.create(dict(run.config))).solved_case()
-    except (AttributeError, ConfigError, KeyError, TypeError, OmegaConfBaseException):
-        return None  # Of another version, or ended before it had a configuration.
+def deciding_case(run: Run) -> str | None:
+    """The case that decides whether a run's task is solved, or the first one it was evaluated on.
+
+    None for a run of another version, or one that ended before it had a configuration.
+    """
+    cases = [key.rpartition(" ")[0] for key in run.metrics if key.endswith(f" {SCORE}")]
+    with suppress(AttributeError, ConfigError, KeyError, TypeError, OmegaConfBaseException):
+        case = task_from(OmegaConf.create(dict(run.config))).solved_case()
+        if case in cases:
+            return case
+    return cases[0] if cases else None
 
 
 def _how_judged(table: Table) -> str:
