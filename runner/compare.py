@@ -19,7 +19,7 @@ from runner.config import quiet
 from runner.config.arguments import Parser
 from runner.config.friendly import friendly
 from runner.results.study import Seed, Study, read
-from runner.results.summary import Score, scores, tables, values_of
+from runner.results.summary import Score, as_csv, scores, tables, values_of
 from runner.store import files
 
 CURVES = {
@@ -32,6 +32,7 @@ EXAMPLES = """examples:
   python -m runner.compare multirun/<sweep>
   python -m runner.compare "NTM, LSTM controller"=multirun/a "LSTM alone"=multirun/b
   python -m runner.compare dense=multirun/a/0 dense=multirun/a/1 --to docs/figures/copy
+  python -m runner.compare multirun/<sweep> --csv docs/results/copy_lstm.csv
 
 Standard output is Markdown: the share solved, how soon, each case, each seed, and which runs did
 not finish. Figures: learning.png, generalisation.png, and one more for each other score."""
@@ -41,6 +42,10 @@ def main(arguments: Sequence[str]) -> None:
     """Write the figures of a comparison and print its tables. Raises ConfigError."""
     options = _parse(arguments)
     study = read(options.runs)
+    if options.csv:
+        files.make(options.csv.parent)
+        files.write_text(options.csv, as_csv(study))
+        print(options.csv, file=sys.stderr)
     folder = options.to or Path("outputs") / "compare" / study.task.name
     for path in write_figures(study, folder, options.curve):
         print(path, file=sys.stderr)
@@ -145,6 +150,9 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--to", type=Path, metavar="FOLDER", help="of the figures (outputs/compare/<task>)"
+    )
+    parser.add_argument(
+        "--csv", type=Path, metavar="FILE", help="a row a seed, as docs/results has them"
     )
     parser.add_argument(
         "--below", type=float, default=1.0, metavar="BITS", help="count seeds below this (1)"

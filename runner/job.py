@@ -17,10 +17,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from runner.config import machine, saved
+from runner.config import machine, plan, saved, varied
 from runner.config.schema import cases_from, task_from
 from runner.errors import ConfigError, RunError
-from runner.reporting import canvas, outcome
+from runner.reporting import canvas, events, hparams, observers, outcome
 from runner.reporting.progress import Progress as Terminal
 from runner.reporting.report import Reporter, run_figures
 from runner.reporting.tensorboard import TensorBoardLog
@@ -106,23 +106,25 @@ def _prepare(config: Any, directory: Path) -> _Prepared:
 
 def _run(config: Any, directory: Path, prepared: _Prepared) -> float:
     task, model, evaluator, training, start, used = prepared
-    with _events(config, directory, start) as events:
+    with _events(config, directory, start) as (page, row):
         if training is not None:
             if start:
                 log.info("going on from %s", start)
-            progress, facts = _train(config, training, events, directory / MODEL)
+            training.observers = observers.of_run(config, page, row.folder)
+            progress, facts = _train(config, training, page, directory / MODEL)
         else:
             progress, facts = _trained(Path(config.checkpoint))
         results = evaluator(config.evaluate.sequences, data.FINAL)
         status = _status(task, results)
         metrics = _metrics(config, model, results, used) | facts
         write_json(directory / METRICS, metrics)
-        events.cases(progress.step, results)
-        events.hparams(_plain(config), _hparams_metrics(metrics), status, progress.step)
+        page.cases(progress.step, results)
+        # A step later: the last scheduled evaluation, of other sequences, may have been at this.
+        row.write(_at_a_glance(task, metrics, status), status, progress.step + 1)
         made = run_figures(task, model, outcome.model_name(config), evaluator, progress, results)
         paths = {name: directory / "figures" / f"{name}.png" for name in made}
         pngs = {name: canvas.save(figure, paths[name]) for name, figure in made.items()}
-        events.images(progress.step, pngs)
+        page.images(progress.step, pngs)
     outcome.show(config, task, results)
     _write_status(directory, status)
     log.info("%s: %s", status, directory)
@@ -137,12 +139,12 @@ def _training(
 
 
 def _train(
-    config: Any, training: Training, events: TensorBoardLog, path: Path
+    config: Any, training: Training, page: TensorBoardLog, path: Path
 ) -> tuple[Progress, dict[str, Any]]:
     """Train, save the model with the weights to evaluate, and say what the training took."""
     trainer = config.trainer
     with Terminal(trainer.steps, trainer.verbose, case=training.task.solved_case()) as terminal:
-        progress = training.run(Reporter(terminal, events))
+        progress = training.run(Reporter(terminal, page))
     model = training.evaluator.predict.model
     for variable, weight in zip(
         model.trainable_variables, training.step.evaluated_weights, strict=True
@@ -190,14 +192,15 @@ def _starting_checkpoint(config: Any, directory: Path) -> Path | None:
     return found
 
 
-def _copy_events(start: Path, directory: Path) -> None:
+def _copy_events(start: Path, directory: Path, folder: Path) -> None:
     """Let the page of a run that goes on in a new directory show the whole training."""
     source = start.parent.parent
-    if source.resolve() == directory.resolve():
+    there = events.folder_of(source)
+    if there is None or source.resolve() == directory.resolve():
         return
-    for events in source.glob("events.out.tfevents.*"):
-        if not events.name.endswith(".hparams"):
-            shutil.copy2(events, directory)
+    for path in there.glob(events.FILES):
+        if path.suffix not in events.OF_A_WHOLE:
+            shutil.copy2(path, folder)
 
 
 def _load_weights(model: keras.Model, path: Path) -> None:
@@ -244,11 +247,10 @@ def _plain(config: Any) -> dict[str, Any]:
     return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
 
 
-def _hparams_metrics(metrics: Mapping[str, Any]) -> dict[str, float | None]:
-    flat = {key: metrics.get(key) for key in TRAINED}
-    for case, summary in metrics["evaluation"].items():
-        flat[f"{case}/bit_errors_per_sequence"] = summary["bit_errors_per_sequence"]
-    return flat
+def _at_a_glance(task: Task, metrics: Mapping[str, Any], status: str) -> dict[str, float]:
+    scores = outcome.deciding(task, metrics["evaluation"])
+    spent = (metrics["seconds"] or 0.0, metrics["sequences"] or 0, metrics["solved_at_sequences"])
+    return hparams.at_a_glance(scores, status == "solved", *spent)
 
 
 def _status(task: Task, results: Mapping[str, Any]) -> str:
@@ -262,20 +264,39 @@ def _write_status(directory: Path, status: str, error: str | None = None) -> Non
 
 
 @contextmanager
-def _events(config: Any, directory: Path, start: Path | None) -> Iterator[TensorBoardLog]:
-    """The run's TensorBoard log, with the configuration and how a run ends that does not finish."""
+def _events(
+    config: Any, directory: Path, start: Path | None
+) -> Iterator[tuple[TensorBoardLog, hparams.Row]]:
+    """The run's TensorBoard log and its row, which says how a run ends that does not finish."""
+    label, values = _apart(config)
+    row = hparams.Row(events.folder_for(directory, label), values)
     if start:
-        _copy_events(start, directory)
+        _copy_events(start, directory, row.folder)
     step = checkpoint.step_of(start) if start else 0
-    with TensorBoardLog(directory, step + 1 if start else 0) as events:
-        events.text(step, "configuration", OmegaConf.to_yaml(config))
-        events.hparams(_plain(config), {}, "running", 0)
+    with TensorBoardLog(row.folder, step + 1 if start else 0) as page:
+        page.text(step, "configuration", OmegaConf.to_yaml(config))
+        if not start:
+            page.scalars(0, hparams.at_a_glance({}, False, 0.0, 0, None))
+        row.write({}, "running", step)
         try:
-            yield events
+            yield page, row
         except BaseException as error:
             with suppress(OSError):
-                events.hparams(_plain(config), {}, _unfinished(error), 0)
+                row.write({}, _unfinished(error), step)
             raise
+
+
+def _apart(config: Any) -> tuple[str, dict[str, hparams.HParam]]:
+    """What sets a run apart from others, as its name and as its columns in TensorBoard."""
+    plain = _plain(config)
+    here = plan.here()
+    if here is None:
+        return "", hparams.of_config(plain)
+    known, made_by = here
+    seed = {varied.SEED: config.seed}
+    return varied.label(known or seed, list(known or seed)), hparams.in_sweep(
+        known | seed, made_by.jobs.values()
+    )
 
 
 @contextmanager

@@ -12,8 +12,9 @@ between them is replaced. NAME is one of
     seeds NAME      the seeds of the recipe NAME, from NAME.csv
     cases NAME ...  median, worst and shares of seeds for each case of these recipes
 
-NAME.csv of a recipe has a row a seed and the column names of a sweep's `sweep.csv`, so that file
-can be copied here as it is; columns and rows that no table needs are passed over.
+NAME.csv of a recipe has a row a seed. A comparison writes it, so that nobody copies a number:
+
+    python -m runner.compare multirun/<sweep> --csv docs/results/NAME.csv
 """
 
 from __future__ import annotations
@@ -87,9 +88,9 @@ def recipe(name: str) -> Row:
     return {row["name"]: row for row in read("results")}[name]
 
 
-def seeds_of(name: str) -> list[Row]:
-    """The rows of a recipe's file that are seeds: a sweep's table has means below them."""
-    return [row for row in read(name) if row["seed"].isdigit()]
+def known(seeds: Sequence[Row], column: str) -> list[float]:
+    """The numbers in a column, without those of runs that failed."""
+    return [float(seed[column]) for seed in seeds if seed[column]]
 
 
 def results(_: Sequence[str]) -> list[list[str]]:
@@ -97,10 +98,16 @@ def results(_: Sequence[str]) -> list[list[str]]:
     head = "task, controller, parameters, seeds solved, median sequences, beyond the training range"
     rows = [[*head.split(", "), "the paper"]]
     for row in (row for row in read("results") if row["readme"]):
-        found = seeds_of(row["name"])
+        found = read(row["name"])
         solved = f"{sum(map(math.isfinite, solved_at(found)))} of {len(found)}"
         median = shown(statistics.median(solved_at(found)))
-        given = [row["task"], row["controller"], row["parameters"], solved, median]
+        given = [
+            row["task"],
+            row["controller"],
+            shown(max(known(found, "parameters"))),
+            solved,
+            median,
+        ]
         rows.append([*given, beyond(row, found), row["paper"]])
     return rows
 
@@ -110,7 +117,7 @@ def beyond(row: Row, seeds: Sequence[Row]) -> str:
     if not row["beyond"]:
         return ""
     bound = float(row["beyond_bound"])
-    values = [float(seed[row["beyond_column"]]) for seed in seeds]
+    values = known(seeds, row["beyond_column"])
     met = sum(value < bound if bound else value == 0 for value in values)
     return f"{row['beyond']}: {met} of {len(seeds)}"
 
@@ -120,10 +127,10 @@ def recipes(_: Sequence[str]) -> list[list[str]]:
     head = "task, controller, solved at the end, median sequences, worst, median training, s"
     rows = [[*head.split(", ", 5), "machine", "command"]]
     for row in read("results"):
-        found = seeds_of(row["name"])
+        found = read(row["name"])
         at_the_end = f"{sum(seed['status'] == 'solved' for seed in found)} of {len(found)}"
         soon = solved_at(found)
-        seconds = statistics.median(float(seed["seconds"]) for seed in found)
+        seconds = statistics.median(known(found, "seconds"))
         numbers = [statistics.median(soon), max(soon), seconds]
         given = [row["task"], row["controller"], at_the_end, *map(shown, numbers)]
         rows.append([*given, row["machine"], f"`{row['command']}`"])
@@ -144,13 +151,14 @@ def speed(names: Sequence[str]) -> list[list[str]]:
 
 def seeds(names: Sequence[str]) -> list[list[str]]:
     """A row for each seed of a recipe."""
-    rows = seeds_of(names[0])
+    rows = read(names[0])
     columns = [key for key in ("seed", *HEADINGS) if key in rows[0]]
     scores = scored(names[0], rows)
     heads = [f"{case}, {SCORES[score]}" for case, score in scores]
     head = [HEADINGS.get(column, column) for column in columns]
     keys = [*columns, *(f"{case} {score}{SUFFIX}" for case, score in scores)]
-    return [[*head, *heads], *([row[key] or "never" for key in keys] for row in rows)]
+    never = {SOLVED_AT: "never"}
+    return [[*head, *heads], *([row[key] or never.get(key, "") for key in keys] for row in rows)]
 
 
 def cases(names: Sequence[str]) -> list[list[str]]:
@@ -159,9 +167,9 @@ def cases(names: Sequence[str]) -> list[list[str]]:
     (bound,) = bounds  # One table has one bound.
     rows = [["controller", "case", "score", "median", "worst", "none wrong", f"below {bound}"]]
     for name in names:
-        found = seeds_of(name)
+        found = read(name)
         for case, score in scored(name, found):
-            values = [float(seed[f"{case} {score}{SUFFIX}"]) for seed in found]
+            values = known(found, f"{case} {score}{SUFFIX}")
             none = f"{values.count(0)} of {len(found)}" if score.endswith("errors") else ""
             below = f"{sum(value < float(bound) for value in values)} of {len(found)}"
             numbers = [shown(statistics.median(values)), shown(max(values)), none, below]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path, PurePath
@@ -11,11 +12,13 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import ConfigCompositionException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from runner.config import checks, ownership, quiet
+from runner.config import checks, ownership, plan, quiet
+from runner.config.explain import explain
 from runner.errors import ConfigError, Refused
 from runner.training import compiled
 
@@ -51,22 +54,25 @@ class CheckFirst(Callback):
             _check_places(config, "sweep.dir", "sweep.subdir")
             root = Path(config.hydra.sweep.dir)  # once, since it may hold the time of day
             ownership.check_sweep(root)
-            found: list[DictConfig] = []
-            directories: dict[Path, int] = {}
-            for number, overrides in enumerate(jobs(config)):
+            found: list[plan.Job] = []
+            directories: dict[str, int] = {}
+            all_overrides = jobs(config)
+            for number, overrides in enumerate(all_overrides):
                 try:
-                    job, directory = _job(config, root, number, overrides)
-                    other = directories.setdefault(directory, number)
+                    job = _job(config, root, number, overrides)
+                    other = directories.setdefault(job.directory, number)
                     if other != number:
                         raise ConfigError(
-                            f"its directory is that of job {other}, {directory}: name one for each "
-                            "job with hydra.sweep.subdir, such as ${hydra.job.num}."
+                            f"its directory is that of job {other}, {root / job.directory}: name "
+                            "one for each job with hydra.sweep.subdir, such as ${hydra.job.num}."
                         )
                     found.append(job)
-                except ConfigError as error:
-                    raise ConfigError(f"job {number} ({' '.join(overrides)}): {error}") from None
-            _check_device(found, config)
+                except (ConfigError, ConfigCompositionException) as error:
+                    text = f"{explain(error)}{_not_in_all(str(explain(error)), all_overrides)}"
+                    raise ConfigError(f"job {number} ({' '.join(overrides)}): {text}") from None
+            _check_device([job.config for job in found], config)
             self._held.enter_context(ownership.held(root))
+            plan.write(root, list(config.hydra.overrides.task), found)
         except Exception as error:
             raise Refused from error
 
@@ -85,17 +91,30 @@ def jobs(config: DictConfig) -> Sequence[list[str]]:
     return BasicSweeper.split_arguments(stated, max_batch_size=None)[0]
 
 
-def _job(
-    config: DictConfig, root: Path, number: int, overrides: Sequence[str]
-) -> tuple[DictConfig, Path]:
-    """The configuration of a job of the sweep in `root`, checked, and its directory."""
+def _not_in_all(text: str, all_overrides: Sequence[Sequence[str]]) -> str:
+    """A sentence for an unknown key of an option, where the sweep is over several options."""
+    missing = re.match("there is no key '([^.']+)[.]", text)
+    if missing is None:
+        return ""
+    stated = [override.partition("=") for overrides in all_overrides for override in overrides]
+    options = dict.fromkeys(value for group, _, value in stated if group == missing[1])
+    if len(options) < 2:
+        return ""
+    return (
+        f" Only some jobs of this sweep over {missing[1]}={','.join(options)} have it: make a "
+        "sweep of its own for those."
+    )
+
+
+def _job(config: DictConfig, root: Path, number: int, overrides: Sequence[str]) -> plan.Job:
+    """A job of the sweep in `root`, checked."""
     job = GlobalHydra.instance().config_loader().load_sweep_config(config, list(overrides))
     with open_dict(job):
         job.hydra.job.id = job.hydra.job.num = number  # as the launcher will set them
     checked = _checked(job)
-    directory = root / str(job.hydra.sweep.subdir)
-    ownership.check(checked, directory)
-    return checked, directory
+    directory = str(job.hydra.sweep.subdir)
+    ownership.check(checked, root / directory)
+    return plan.Job(directory, overrides, checked)
 
 
 def _checked(config: DictConfig) -> DictConfig:

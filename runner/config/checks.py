@@ -134,6 +134,12 @@ def _check_together(config: DictConfig) -> None:
                 f"trainer.restarts={trainer.restarts} does not say when to begin again: set "
                 f"trainer.{key}, or trainer.restarts=0."
             )
+    steps = trainer.profile
+    if steps is not None and not (len(steps) == 2 and 1 <= steps[0] <= steps[1]):
+        raise ConfigError(
+            f"trainer.profile={steps} must be the first and the last step of the profile, such as "
+            "[100,110]."
+        )
 
 
 def _check_shift(config: DictConfig) -> None:

@@ -8,6 +8,7 @@ so that their values can be overridden.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,15 +56,24 @@ def _with_name_of_today(argument: str) -> str:
 
 
 def _quote_cases(argument: str) -> str:
-    """Quote the cases of `evaluate.cases=...`: a size that comes again starts the next case."""
+    """Quote the cases of `evaluate.cases=...`, of one list, or of several to sweep over."""
     value = argument.removeprefix(CASES)
     if value == argument or "=" not in value or set(value) & set("'\""):
         return argument
+    lists = re.findall(r"\[[^\[\]]*\]|[^\[\],]+", value)
+    if ",".join(lists) != value or "=" in re.sub(r"\[.*?\]", "", value):
+        lists = [value]  # Without brackets, or one is missing.
+    return CASES + ",".join(
+        f"[{','.join(_quoted(text))}]" if "=" in text else text for text in lists
+    )
+
+
+def _quoted(cases_of_a_list: str) -> list[str]:
+    """The cases of a list, each in quotes: a size that comes again starts the next case."""
     cases: list[dict[str, str]] = [{}]
-    for part in value.removeprefix("[").removesuffix("]").split(","):
+    for part in cases_of_a_list.removeprefix("[").removesuffix("]").split(","):
         size = part.partition("=")[0].strip()
         if size in cases[-1]:
             cases.append({})
         cases[-1][size] = part.strip()
-    names = (",".join(case.values()) for case in cases)
-    return CASES + "[" + ",".join(f'"{name}"' for name in names) + "]"
+    return [f'"{",".join(case.values())}"' for case in cases]

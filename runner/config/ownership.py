@@ -28,10 +28,13 @@ log = logging.getLogger(__name__)
 
 LOCK = ".lock"
 # Files by which the directory of a sweep is known.
-OF_A_SWEEP = ("multirun.yaml", "sweep.csv")
+OF_A_SWEEP = ("multirun.yaml", "jobs.json", "sweep.csv")
 ENDED = ("solved", "finished")
 # Values that say where and how a run is computed and shown, not what it is.
-HOW = ("device", "compilation_cache", "resume", "trainer.verbose", "recipe")
+HOW = (
+    *("device", "compilation_cache", "resume", "recipe"),
+    *("trainer.verbose", "trainer.histograms", "trainer.profile"),
+)
 NAMES = {"train": "a training", "evaluate": "an evaluation"}
 CHOICE = ".name"  # the key of the option that was chosen of a group
 MOST_KEYS = 6  # that a refusal lists
@@ -114,6 +117,23 @@ def held(directory: Path) -> Iterator[None]:
     with _lock(directory):
         (directory / LOCK).write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
         yield
+
+
+def holder(directory: Path) -> str | None:
+    """The process that works in a directory, as its lock names it; None if there is none.
+
+    A process on another machine whose lock cannot be seen from here counts as working.
+    """
+    path = directory / LOCK
+    if not path.exists():
+        return None
+    name = path.read_text(encoding="utf-8").strip()
+    try:
+        with FileLock(path).acquire(blocking=False):
+            elsewhere = " on " in name and not name.endswith(f" on {socket.gethostname()}")
+            return name if elsewhere else None
+    except Timeout:
+        return name
 
 
 def is_complete(config: DictConfig, directory: Path) -> bool:

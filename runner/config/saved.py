@@ -40,6 +40,8 @@ FREE_IN_RESUMING = (
     "trainer.checkpoint_every",
     "trainer.log_every",
     "trainer.verbose",
+    "trainer.histograms",
+    "trainer.profile",
 )
 # What weights belong to, beside the widths of the task's inputs and outputs.
 OF_WEIGHTS = (

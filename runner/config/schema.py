@@ -77,6 +77,8 @@ class Trainer:
     restart_at: int | None = at_least_one()
     restart_above: float | None = positive()
     verbose: bool
+    histograms: bool
+    profile: list[int] | None
 
 
 @dataclass(kw_only=True)

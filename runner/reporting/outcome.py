@@ -28,8 +28,13 @@ def show(config: Any, task: Task, results: Mapping[str, Any]) -> None:
 
 def objective(task: Task, results: Mapping[str, Any]) -> float:
     """The loss in bits a sequence at the deciding case, or the first one that was evaluated."""
-    deciding = results.get(task.solved_case()) or next(iter(results.values()))
-    return float(deciding["loss_bits_per_sequence"])
+    return float(deciding(task, results)["loss_bits_per_sequence"])
+
+
+def deciding(task: Task, results: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The scores of the deciding case, or of the first one that was evaluated."""
+    found: Mapping[str, Any] = results.get(task.solved_case()) or next(iter(results.values()))
+    return found
 
 
 def of_complete(config: Any, directory: Path) -> float:

@@ -14,28 +14,27 @@ from typing import Any, NamedTuple
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from runner.config import varied
 from runner.config.schema import task_from
 from runner.errors import ConfigError
-from runner.results import sweep
+from runner.results import runs
 from runner.store import records
-from runner.store.files import METRICS
 from tasks import Task
 
 # Values in which runs may differ and still be seeds of one experiment.
-NO_MATTER = (
-    *("recipe", "seed", "device", "compilation_cache", "resume", "checkpoint"),
-    "evaluate.batch_size",
-    *("trainer.shards", "trainer.verbose", "trainer.log_every", "trainer.checkpoint_every"),
-)
-UNFINISHED = ("not started", "running", "interrupted", "failed")
+NO_MATTER = ("recipe", varied.SEED, *varied.NO_MATTER)
+PER_SEQUENCE = "_per_sequence"
 
 
 class Seed(NamedTuple):
     """One run: what it left, and the points of its training curve, empty if it left none."""
 
-    folder: Path
-    run: sweep.Run
+    run: runs.Run
     history: list[dict[str, Any]]
+
+    @property
+    def folder(self) -> Path:
+        return self.run.folder
 
     @property
     def seed(self) -> Any:
@@ -47,7 +46,7 @@ class Seed(NamedTuple):
 
     def score(self, case: str, name: str) -> float | None:
         """A score of a case, such as `bit_errors`, a sequence."""
-        value = self.metric(f"{case} {name}_per_sequence")
+        value = self.metric(f"{case} {name}{PER_SEQUENCE}")
         return value if isinstance(value, int | float) else None
 
     @property
@@ -84,15 +83,19 @@ def read(arguments: Sequence[str]) -> Study:
     """Read what `LABEL=FOLDER` or `FOLDER` arguments name.
 
     A folder is that of a sweep or of one run. Folders with the same label are joined. Without a
-    label the runs of a folder are grouped by what they state differently beside the seed.
+    label runs are grouped by what differs between them beside the seed.
 
     Raises ConfigError.
     """
-    seeds: dict[str, list[Seed]] = {}
+    found: list[tuple[str, Path, Seed]] = []
     for argument in arguments:
         label, folder = _split(argument)
-        for seed in _seeds(folder):
-            seeds.setdefault(label or _own_label(seed, folder), []).append(seed)
+        found += [(label, folder, seed) for seed in _seeds(folder)]
+    differing = runs.columns([seed.run for label, _, seed in found if not label])
+    keys = [key for key in differing if key not in NO_MATTER]
+    seeds: dict[str, list[Seed]] = {}
+    for label, folder, seed in found:
+        seeds.setdefault(label or _own_label(seed, folder, keys), []).append(seed)
     for label, members in seeds.items():
         _check_same(label, members)
     found_tasks = {label: _task(members) for label, members in seeds.items()}
@@ -101,8 +104,8 @@ def read(arguments: Sequence[str]) -> Study:
         raise ConfigError(f"no run in {', '.join(arguments)} was started: none has .hydra/.")
     _check_one_task(tasks)
     task = next(iter(tasks.values()))
-    found = {case for members in seeds.values() for seed in members for case in seed.cases}
-    return Study(tasks, seeds, sorted(found, key=lambda case: _steps(task, case, arguments)))
+    cases = {case for members in seeds.values() for seed in members for case in seed.cases}
+    return Study(tasks, seeds, sorted(cases, key=lambda case: _steps(task, case, arguments)))
 
 
 def _steps(task: Task, case: str, arguments: Sequence[str]) -> int:
@@ -125,27 +128,20 @@ def _split(argument: str) -> tuple[str, Path]:
 
 
 def _seeds(folder: Path) -> list[Seed]:
-    if (folder / ".hydra").is_dir() or (folder / METRICS).exists():
-        return [_seed(folder, sweep.read_run(folder, 0))]
-    found = [_seed(folder / str(run.number), run) for run in sweep.read(folder)]
+    found = [runs.read_run(folder)] if runs.is_run(folder) else runs.read(folder)
     if not found:
         raise ConfigError(
-            f"{folder} holds no run: state the folder of a sweep, with 0/ 1/ 2/ ... in it, or of "
-            "a run, with .hydra/ in it."
+            f"{folder} holds no run: state the folder of a sweep, or of a run, with .hydra/ in it."
         )
-    return found
+    for run in found:
+        records.refuse_references(run.folder, run.config)
+    return [Seed(run, records.history(run.folder)) for run in found]
 
 
-def _seed(folder: Path, run: sweep.Run) -> Seed:
-    records.refuse_references(folder, run.config)
-    return Seed(folder, run, records.history(folder))
-
-
-def _own_label(seed: Seed, folder: Path) -> str:
-    if not seed.run.config:
+def _own_label(seed: Seed, folder: Path, keys: Sequence[str]) -> str:
+    if not seed.run.values:
         return str(seed.folder)
-    stated = [f"{key}={value}" for key, value in seed.run.group if key not in NO_MATTER]
-    return ", ".join(stated) or folder.name
+    return varied.label(seed.run.values, keys).replace(" ", ", ") or folder.name
 
 
 def _check_same(label: str, members: Sequence[Seed]) -> None:
@@ -158,8 +154,8 @@ def _check_same(label: str, members: Sequence[Seed]) -> None:
             raise ConfigError(
                 f"the runs under {label!r} differ in more than their seed: {key} is "
                 f"{' or '.join(values)}. Give each kind a label of its own, with the folders of "
-                "its runs (LABEL=SWEEP/0 LABEL=SWEEP/1 ...), or leave the label out: then a "
-                "sweep is divided by what its runs state."
+                "its runs (LABEL=SWEEP/0 LABEL=SWEEP/1 ...), or leave the label out: then runs "
+                "are divided by what differs between them."
             )
 
 
@@ -168,7 +164,7 @@ def _task(members: Sequence[Seed]) -> Task | None:
     for seed in members:
         if seed.run.config:
             try:
-                return task_from(OmegaConf.create(seed.run.config))
+                return task_from(OmegaConf.create(dict(seed.run.config)))
             except (AttributeError, KeyError, TypeError, OmegaConfBaseException) as error:
                 raise ConfigError(
                     f"{seed.folder} was not made by this version of the project ({error})."

@@ -1,14 +1,18 @@
-"""The tables of a study as Markdown: what was solved, how soon, and how well each case went."""
+"""The tables of a study: what was solved, how soon, and how well each case went."""
 
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from runner.results.study import UNFINISHED, Seed, Study
-from runner.results.table import cell, table
+from runner.errors import ConfigError
+from runner.results.runs import ENDED
+from runner.results.study import PER_SEQUENCE, Seed, Study
+from runner.results.table import cell, markdown
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Score(NamedTuple):
@@ -16,6 +20,10 @@ class Score(NamedTuple):
 
     name: str
     words: str
+
+    def of(self, case: str) -> str:
+        """The column of a case in `seeds_frame`."""
+        return f"{case} {self.name}{PER_SEQUENCE}"
 
 
 WRONG = Score("bit_errors", "wrong bits")
@@ -31,6 +39,9 @@ SCORES = {
     "priority_sort": (LOSS, WRONG),
 }
 COUNTED = ("_errors",)  # scores that can be exactly zero
+LABEL, SOLVED_AT = "label", "solved_at_sequences"
+# Of each seed, beside its scores.
+FACTS = ("parameters", SOLVED_AT, "sequences", "restarts", "seconds")
 
 
 def scores(study: Study) -> tuple[Score, ...]:
@@ -38,21 +49,51 @@ def scores(study: Study) -> tuple[Score, ...]:
     return SCORES.get(study.task.name, (WRONG,))
 
 
+def seeds_frame(study: Study) -> pd.DataFrame:
+    """A row a run: label, seed, status, its facts, and all its scores a sequence by case."""
+    import pandas as pd
+
+    columns = [key for case in study.cases for key in _scores_of(study, case)]
+    rows = [
+        {LABEL: label, "seed": seed.seed, "status": seed.run.status}
+        | {key: seed.metric(key) for key in (*FACTS, *columns)}
+        for label, seeds in study.seeds.items()
+        for seed in sorted(seeds, key=_by_seed)
+    ]
+    heads = [LABEL, "seed", "status", *FACTS, *columns]
+    return pd.DataFrame(rows, columns=heads, dtype=object)
+
+
+def as_csv(study: Study) -> str:
+    """The seeds of a study with one label as docs/results has them. Raises ConfigError."""
+    if len(study.seeds) > 1:
+        raise ConfigError(
+            f"--csv is for the seeds of one kind of run, and these are {len(study.seeds)}: "
+            f"{'; '.join(study.seeds)}. State the folders of one of them."
+        )
+    frame = seeds_frame(study).drop(columns=LABEL)
+    if not frame["restarts"].any():
+        frame = frame.drop(columns="restarts")
+    text: str = frame.to_csv(index=False)
+    return text
+
+
 def tables(study: Study, bound: float) -> str:
-    """All tables of a study.
+    """All tables of a study, as Markdown.
 
     bound: count the seeds that stay below this score in each case.
     """
+    frame = seeds_frame(study)
     parts = [
         f"## {study.task.name}: runs",
-        table(_run_rows(study)),
+        markdown(_runs(study, frame)),
         "A run that did not solve the task counts as never in the median and the worst. "
         "Seconds are those of training, without compilation and evaluation.",
         f"## {study.task.name}: cases",
-        table(_case_rows(study, bound)),
+        markdown(_cases(study, frame, bound)),
         "A sequence, over the runs that were evaluated; counts are out of all runs.",
         f"## {study.task.name}: seeds",
-        table(_seed_rows(study)),
+        markdown(_seeds(study, frame)),
     ]
     unfinished = _unfinished(study)
     if unfinished:
@@ -60,30 +101,30 @@ def tables(study: Study, bound: float) -> str:
     return "\n\n".join(parts)
 
 
-def _run_rows(study: Study) -> list[list[Any]]:
-    rows: list[list[Any]] = [
-        [
-            *("", "runs", "solved", "solved at the end", "sequences to solve, median", "worst"),
-            *("training, s, median", "worst", "parameters"),
-        ]
-    ]
-    for label, seeds in study.seeds.items():
-        solved = [_number(seed.metric("solved_at_sequences"), math.inf) for seed in seeds]
-        seconds = [seed.metric("seconds") for seed in seeds if seed.metric("seconds") is not None]
+def _runs(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
+    import pandas as pd
+
+    rows = []
+    for label, group in frame.groupby(LABEL, sort=False):
+        soon = pd.to_numeric(group[SOLVED_AT]).fillna(math.inf)
+        seconds = pd.to_numeric(group["seconds"]).dropna()
+        parameters = pd.to_numeric(group["parameters"])
         rows.append(
-            [
-                label,
-                len(seeds),
-                f"{sum(map(math.isfinite, solved))} of {len(seeds)}",
-                _ended_solved(study, label),
-                _sequences(statistics.median(solved)),
-                _sequences(max(solved)),
-                _seconds(statistics.median(seconds)) if seconds else None,
-                _seconds(max(seconds)) if seconds else None,
-                _range([seed.metric("parameters") for seed in seeds]),
-            ]
+            {
+                "": label,
+                "runs": len(group),
+                "solved": f"{(soon < math.inf).sum()} of {len(group)}",
+                "solved at the end": _ended_solved(study, str(label)),
+                "sequences to solve, median": _count(soon.median()),
+                "worst": _count(soon.max()),
+                "training, s, median": _count(seconds.median()),
+                "longest": _count(seconds.max()),
+                "parameters": " to ".join(
+                    dict.fromkeys(_count(value) for value in (parameters.min(), parameters.max()))
+                ),
+            }
         )
-    return rows
+    return pd.DataFrame(rows)
 
 
 def _ended_solved(study: Study, label: str) -> str | None:
@@ -95,47 +136,39 @@ def _ended_solved(study: Study, label: str) -> str | None:
     return f"{sum(seed.run.status == 'solved' for seed in seeds)} of {len(seeds)}"
 
 
-def _case_rows(study: Study, bound: float) -> list[list[Any]]:
-    rows: list[list[Any]] = [
-        ["", "case", "score", "median", "worst", "none wrong", f"below {bound:g}"]
-    ]
-    for label, seeds in study.seeds.items():
+def _cases(study: Study, frame: pd.DataFrame, bound: float) -> pd.DataFrame:
+    import pandas as pd
+
+    heads = ["", "case", "score", "median", "worst", "none wrong", f"below {bound:g}"]
+    rows = []
+    for label, group in frame.groupby(LABEL, sort=False):
         for case in study.cases:
             for score in scores(study):
-                values = values_of(seeds, case, score)
-                if values:
-                    rows.append([label, case, *_case_cells(values, score, bound, len(seeds))])
-    return rows
+                values = pd.to_numeric(group.get(score.of(case), pd.Series())).dropna()
+                if len(values):
+                    none = f"{(values == 0).sum()} of {len(group)}"
+                    counted = none if score.name.endswith(COUNTED) else None
+                    below = f"{(values < bound).sum()} of {len(group)}"
+                    numbers = [values.median(), values.max(), counted, below]
+                    rows.append([label, case, score.words, *numbers])
+    return pd.DataFrame(rows, columns=heads)
 
 
-def _case_cells(values: Sequence[float], score: Score, bound: float, runs: int) -> list[Any]:
-    none = f"{sum(value == 0 for value in values)} of {runs}"
-    return [
-        score.words,
-        statistics.median(values),
-        max(values),
-        none if score.name.endswith(COUNTED) else None,
-        f"{sum(value < bound for value in values)} of {runs}",
+def _seeds(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
+    shown = frame[[LABEL, "seed", "status"]].rename(columns={LABEL: ""})
+    known = frame["seconds"].notna()
+    shown["solved at"] = [
+        _count(value if value is not None else math.inf) if evaluated else None
+        for value, evaluated in zip(frame[SOLVED_AT], known, strict=True)
     ]
-
-
-def _seed_rows(study: Study) -> list[list[Any]]:
-    wanted = [(case, score) for case in study.cases for score in scores(study)]
+    shown["training, s"] = frame["seconds"].map(_count, na_action="ignore")
     several = len(scores(study)) > 1
-    heads = [f"{case}, {score.words}" if several else case for case, score in wanted]
-    rows: list[list[Any]] = [["", "seed", "status", "solved at", "training, s", *heads]]
-    for label, seeds in study.seeds.items():
-        for seed in sorted(seeds, key=lambda seed: _number(seed.seed, math.inf)):
-            solved = _number(seed.metric("solved_at_sequences"), math.inf)
-            rows.append(
-                [
-                    *(label, seed.seed, seed.run.status),
-                    _sequences(solved) if seed.run.metrics else None,
-                    _seconds(seed.metric("seconds")),
-                    *(seed.score(case, score.name) for case, score in wanted),
-                ]
-            )
-    return rows
+    for case in study.cases:
+        for score in scores(study):
+            if score.of(case) in frame:
+                head = f"{case}, {score.words}" if several else case
+                shown[head] = frame[score.of(case)]
+    return shown
 
 
 def _unfinished(study: Study) -> str:
@@ -144,7 +177,7 @@ def _unfinished(study: Study) -> str:
         + (f", {cell(seed.run.error)}" if seed.run.error else "")
         for label, seeds in study.seeds.items()
         for seed in seeds
-        if seed.run.status in UNFINISHED
+        if seed.run.status not in ENDED
     )
 
 
@@ -158,18 +191,22 @@ def values_of(seeds: Sequence[Seed], case: str, score: Score) -> list[float]:
     return [value for value in found if value is not None]
 
 
-def _number(value: Any, otherwise: float) -> float:
-    return value if isinstance(value, int | float) else otherwise
+def _scores_of(study: Study, case: str) -> list[str]:
+    """The scores a sequence that any run has of a case."""
+    found = (key for seeds in study.seeds.values() for seed in seeds for key in seed.run.metrics)
+    return [key for key in dict.fromkeys(found) if key.startswith(f"{case} ") and _a_score(key)]
 
 
-def _sequences(value: float) -> str:
+def _a_score(key: str) -> bool:
+    return key.endswith(PER_SEQUENCE)
+
+
+def _by_seed(seed: Seed) -> float:
+    return seed.seed if isinstance(seed.seed, int | float) else math.inf
+
+
+def _count(value: Any) -> str:
+    """A number of sequences, seconds or weights; `never` for one that is not reached."""
+    if value != value:  # not a number
+        return ""
     return f"{value:,.0f}" if math.isfinite(value) else "never"
-
-
-def _seconds(value: float | None) -> str | None:
-    return None if value is None else f"{value:,.0f}"
-
-
-def _range(values: Sequence[int | None]) -> str:
-    known = sorted({value for value in values if value is not None})
-    return " to ".join(f"{value:,}" for value in known[:1] + known[1:][-1:])

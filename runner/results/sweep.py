@@ -1,53 +1,35 @@
-"""The table of a sweep, `sweep.csv` and `sweep.md`, from the files that its runs left.
+"""The files and the report of a sweep, from what its runs have left.
 
-Only files are read, so it is the same for every launcher; runs that failed have a row too.
+Only files are read, so it is the same for every launcher, while the sweep runs and at any time
+later. `sweep.csv` has a row a run, `sweep_means.csv` one for the runs that differ in their seed
+alone, and `sweep.md` both, best first.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from runner.config import names
+from runner.config import plan, varied
 from runner.errors import ConfigError
-from runner.results.table import cell, table
-from runner.store import records
+from runner.results import runs as found
+from runner.results import sweep_table
+from runner.results.runs import Run
+from runner.results.table import cell
 from runner.store.files import write_text
-
-SEED = "seed"
-IN_BRIEF = ("solved_at_sequences", "seconds")
-SCORE = "bit_errors_per_sequence"
-
-
-class Run(NamedTuple):
-    """One run of a sweep: `overrides` as stated, `metrics` with one column for each number."""
-
-    number: int
-    overrides: dict[str, str]
-    status: str
-    error: str
-    metrics: dict[str, Any]
-    config: dict[str, Any]
-
-    @property
-    def group(self) -> tuple[tuple[str, str], ...]:
-        """What the run shares with those that differ from it in their seed only."""
-        return tuple(item for item in self.overrides.items() if item[0] != SEED)
-
 
 _endings = ExitStack()
 
 
 class SweepTable(Callback):
-    """Writes the table when a sweep ends, and prints it in brief."""
+    """Writes the tables as runs end, and reports when the sweep does."""
 
     def __init__(self) -> None:
         self._folder: Path | None = None
@@ -57,19 +39,25 @@ class SweepTable(Callback):
         self._folder = Path(config.hydra.sweep.dir)
         _endings.callback(self._finish)
 
+    def on_job_end(self, config: DictConfig, job_return: Any = None, **kwargs: Any) -> None:
+        """Write the tables with the run that has ended, in whichever process it was."""
+        if config.hydra.mode == RunMode.MULTIRUN:
+            with suppress(ConfigError, OSError):
+                write(Path(config.hydra.runtime.cwd) / config.hydra.sweep.dir)
+
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Write and print the table."""
+        """Write the tables and print the report."""
         self._finish()
 
     def _finish(self) -> None:
         folder, self._folder = self._folder, None
         if folder is not None:
-            print(write(folder), flush=True)
+            print(report(folder), flush=True)
 
 
 @contextmanager
 def with_table() -> Iterator[None]:
-    """Run a Hydra application so that a sweep gets its table however it ends.
+    """Run a Hydra application so that a sweep gets its report however it ends.
 
     Hydra tells its callbacks of the end only if no job failed and nobody interrupted it.
     """
@@ -77,166 +65,116 @@ def with_table() -> Iterator[None]:
         yield
 
 
-def write(folder: Path) -> str:
-    """Write the tables of the sweep in `folder` and return a short one."""
-    runs = [_as_far_as_readable(folder, number) for number in _numbered(folder)]
-    if not runs:
-        return f"no run was started in {folder}"
-    write_text(folder / "sweep.csv", _csv(runs))
-    write_text(folder / "sweep.md", _markdown(folder, runs))
-    _write_hparams(folder, runs)
-    head, *rows = _run_rows(runs, _brief(runs))
-    return "\n".join(
-        (
-            table([[str(key).removesuffix(f" {SCORE}") for key in head], *rows]),
-            "under a case: bit errors a sequence",
-            f"all numbers: {folder / 'sweep.csv'}, means over seeds: {folder / 'sweep.md'}",
-            f"curves and images: tensorboard --logdir {folder}",
-        )
-    )
+def write(root: Path) -> list[Run]:
+    """Write the tables of the sweep in `root`, each whole or not at all, and return its runs."""
+    runs = found.read(root, forgiving=True)
+    if any(found.is_run(run.folder) for run in runs):
+        table = sweep_table.runs_table(runs)
+        means = sweep_table.means_table(table)
+        write_text(root / "sweep.csv", table.rows.to_csv(index=False))
+        write_text(root / "sweep_means.csv", means.rows.to_csv(index=False))
+        parts = [sweep_table.as_markdown(root.name, table, means), *_unfinished(runs)]
+        write_text(root / "sweep.md", "\n\n".join([*parts, "All metrics: sweep.csv"]) + "\n")
+    return runs
 
 
-def read(folder: Path) -> list[Run]:
-    """Read the runs of a sweep, in order. Raises ConfigError for a file that is of no use."""
-    return [read_run(folder / str(number), number) for number in _numbered(folder)]
-
-
-def _numbered(folder: Path) -> list[int]:
-    return sorted(int(path.name) for path in folder.glob("*") if path.name.isdecimal())
-
-
-def _as_far_as_readable(folder: Path, number: int) -> Run:
-    """A run for the table, which one damaged file is not to cost."""
-    try:
-        return read_run(folder / str(number), number)
-    except ConfigError as error:
-        return Run(number, {}, "unreadable", str(error), {}, {})
-
-
-def read_run(folder: Path, number: int) -> Run:
-    """Read what one run left, as far as it got. Raises ConfigError as `read` does."""
-    stated = map(names.override_today, records.overrides(folder))
-    status = records.status(folder)
-    return Run(
-        number,
-        dict(override.lstrip("+").split("=", 1) for override in stated if "=" in override),
-        str(status.get("status", "not started")),
-        str(status.get("error") or ""),
-        _flat(records.metrics(folder)),
-        names.today(records.raw_config(folder)),
-    )
-
-
-def _flat(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """One column a number: those of a case under its name, `length=20 bit_accuracy`."""
-    flat = {key: value for key, value in metrics.items() if not isinstance(value, Mapping)}
-    for case, scores in metrics.get("evaluation", {}).items():
-        flat |= {f"{case} {name}": value for name, value in scores.items()}
-    return flat
-
-
-def _columns(runs: Sequence[Run], of: Callable[[Run], Mapping[str, Any]]) -> list[str]:
-    """The keys of all runs in the order in which they come."""
-    return list(dict.fromkeys(key for run in runs for key in of(run)))
-
-
-def _metric_columns(runs: Sequence[Run]) -> list[str]:
-    stated = _columns(runs, lambda run: run.overrides)
-    return [key for key in _columns(runs, lambda run: run.metrics) if key not in stated]
-
-
-def _brief(runs: Sequence[Run]) -> list[str]:
-    """The metrics that say most: how soon it was solved, and the errors of each case."""
-    scores = [key for key in _metric_columns(runs) if key.endswith(f" {SCORE}")]
-    return [*IN_BRIEF, *scores]
-
-
-def _run_rows(runs: Sequence[Run], metrics: Sequence[str]) -> list[list[Any]]:
-    """A row of headings, then one a run."""
-    stated = _columns(runs, lambda run: run.overrides)
-    rows: list[list[Any]] = [["run", *stated, "status", *metrics]]
-    for run in runs:
-        overrides = [run.overrides.get(key) for key in stated]
-        rows.append([run.number, *overrides, run.status, *map(run.metrics.get, metrics)])
-    return rows
-
-
-def _group_rows(
-    runs: Sequence[Run], metrics: Sequence[str], summary: Callable[[Sequence[float]], Any]
-) -> list[list[Any]]:
-    """One row for each group of runs that differ in their seed only."""
-    stated = _columns(runs, lambda run: run.overrides)
-    groups: dict[Any, list[Run]] = {}
-    for run in runs:
-        groups.setdefault(run.group, []).append(run)
-    rows: list[list[Any]] = []
-    for members in groups.values():
-        solved = sum(run.status == "solved" for run in members)
-        shared = [None if key == SEED else members[0].overrides.get(key) for key in stated]
-        summaries = [summary(_numbers(members, key)) for key in metrics]
-        rows.append([*shared, f"{solved} of {len(members)} solved", *summaries])
-    return rows
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return statistics.fmean(values) if values else None
-
-
-def _deviation(values: Sequence[float]) -> float | None:
-    """The sample standard deviation, of two values or more."""
-    return statistics.stdev(values) if len(values) > 1 else None
-
-
-def _numbers(runs: Sequence[Run], key: str) -> list[float]:
-    values = (run.metrics.get(key) for run in runs)
-    return [value for value in values if isinstance(value, int | float)]
-
-
-def _csv(runs: Sequence[Run]) -> str:
-    metrics = _metric_columns(runs)
-    head, *rows = _run_rows(runs, metrics)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*head, "error"])
-    for run, row in zip(runs, rows, strict=True):
-        writer.writerow([*row, run.error])
-    for name, summary in (("mean", _mean), ("deviation", _deviation)):
-        for row in _group_rows(runs, metrics, summary):
-            writer.writerow([name, *row, None])
-    return text.getvalue()
-
-
-def _markdown(folder: Path, runs: Sequence[Run]) -> str:
-    metrics = [key for key in _metric_columns(runs) if " " not in key or key.endswith(SCORE)]
-    stated = _columns(runs, lambda run: run.overrides)
-    numeric = [key for key in metrics if _numbers(runs, key)]
-    means = _group_rows(
-        runs, numeric, lambda values: _with_deviation(_mean(values), _deviation(values))
-    )
-    failed = [f"- {run.number}: {run.status}, {cell(run.error)}" for run in runs if run.error]
+def report(root: Path) -> str:
+    """Write the tables of a sweep, and return what a person wants to know of it."""
+    runs = write(root)
+    if not any(found.is_run(run.folder) for run in runs):
+        return f"no run was started in {root}"
+    _tell_tensorboard(runs)
+    made_by = _plan(root)
+    unfinished = _unfinished(runs)
     parts = [
-        f"# Sweep {folder.name}",
-        table(_run_rows(runs, metrics)),
-        "## Mean and sample standard deviation over seeds",
-        table([[*stated, "status", *numeric], *means]),
-        "Runs without a value, such as `solved_at_sequences` of a run that was not solved, are "
-        "left out of its mean.",
+        sweep_table.in_brief(sweep_table.runs_table(runs)),
+        _older(runs, made_by),
+        *unfinished,
+        _how_to_go_on(root, made_by) if unfinished else "",
+        f"all numbers: {root / 'sweep.csv'}, means over seeds: {root / 'sweep_means.csv'}, both: "
+        f"{root / 'sweep.md'}\n"
+        f"curves and images: tensorboard --logdir {shlex.quote(str(root))}",
     ]
-    if failed:
-        parts += ["## Errors", "\n".join(failed)]
-    return "\n\n".join([*parts, "All metrics: sweep.csv"]) + "\n"
+    return "\n\n".join(part for part in parts if part)
 
 
-def _with_deviation(mean: float | None, deviation: float | None) -> str:
-    if mean is None:
+def _plan(root: Path) -> plan.Plan:
+    with suppress(ConfigError):
+        return plan.read(root)
+    return plan.Plan()
+
+
+def _unfinished(runs: Sequence[Run]) -> list[str]:
+    """Runs that have not ended well, with the reason, under a heading; empty if there is none."""
+    columns = found.columns(list(runs))
+    lines = [
+        f"- {run.name}"
+        + (f" ({text})" if (text := varied.label(run.values, columns)) else "")
+        + f": {run.status}{_reason(run)}"
+        for run in runs
+        if run.status not in found.ENDED
+    ]
+    return ["Not finished:\n\n" + "\n".join(lines)] if lines else []
+
+
+def _reason(run: Run) -> str:
+    if run.error:
+        return f", {cell(run.error)}"
+    return ", its process ended without a word" if run.status == found.STALE else ""
+
+
+def _older(runs: Sequence[Run], made_by: plan.Plan) -> str:
+    """A sentence on rows that the last command of this directory has nothing to do with."""
+    names = [run.name for run in runs if made_by.jobs and run.name not in made_by.jobs]
+    if not names:
         return ""
-    return cell(mean) if deviation is None else f"{cell(mean)} ± {cell(deviation)}"
+    return (
+        f"of earlier commands in this directory, listed too: {', '.join(names)}. A sweep of "
+        "its own has another hydra.sweep.dir."
+    )
 
 
-def _write_hparams(folder: Path, runs: Sequence[Run]) -> None:
-    """Tell TensorBoard's HParams page its columns, which it otherwise guesses."""
-    from runner.reporting.tensorboard import sweep_hparams_config
+def _how_to_go_on(root: Path, made_by: plan.Plan) -> str:
+    if not made_by.command:
+        return f"to go on: the command that made it, with hydra.sweep.dir={shlex.quote(str(root))}"
+    here = made_by.typed_in == str(Path.cwd())
+    place = "" if here else f"cd {shlex.quote(made_by.typed_in)} && "
+    return f"to go on: {place}{made_by.command}"
 
-    shown = [key.replace(" ", "/") for key in _brief(runs)]
-    metrics = [f"result/{key}" for key in ("failed", *shown)]
-    sweep_hparams_config(folder, [run.config for run in runs if run.config], metrics)
+
+def _tell_tensorboard(runs: Sequence[Run]) -> None:
+    """Bring what TensorBoard shows of ended runs up to what is known now that all have.
+
+    Other runs may differ in more than the command of theirs said, and a status is a column if
+    some run has not ended well.
+    """
+    from runner.reporting import events, hparams
+
+    keys = found.columns(list(runs))
+    ended = [run for run in runs if run.config and run.status not in ("running", found.NOT_STARTED)]
+    said = any(run.status not in found.ENDED for run in ended)
+    rows = [
+        {key: run.values[key] for key in dict.fromkeys([*keys, varied.SEED]) if key in run.values}
+        | ({"status": run.status} if said else {})
+        for run in ended
+    ]
+    for run, row in zip(ended, rows, strict=True):
+        label = varied.label(run.values, keys or [varied.SEED])
+        with suppress(ConfigError, OSError):
+            if events.folder_of(run.folder) is not None:
+                page = hparams.Row(
+                    events.folder_for(run.folder, label), hparams.in_sweep(row, rows)
+                )
+                page.write(_at_a_glance(run), run.status, (run.metrics.get("steps") or 0) + 1)
+
+
+def _at_a_glance(run: Run) -> dict[str, float]:
+    """As the run itself writes it at its end."""
+    from runner.reporting import hparams
+
+    if run.status not in found.ENDED:
+        return {}
+    case, of = sweep_table.deciding_case(run), run.metrics
+    scores = {key.removeprefix(f"{case} "): value for key, value in of.items()}
+    spent = (of.get("seconds") or 0.0, of.get("sequences") or 0, of.get("solved_at_sequences"))
+    return hparams.at_a_glance(scores, run.status == "solved", *spent)

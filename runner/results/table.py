@@ -1,28 +1,28 @@
-"""Markdown tables that are aligned as they stand."""
+"""Tables for people, aligned as they stand."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-def table(rows: Sequence[Sequence[Any]]) -> str:
-    """Return rows as a Markdown table; the first one is the heading."""
-    cells = [[cell(value) for value in row] for row in rows]
+def markdown(frame: pd.DataFrame) -> str:
+    """A table as Markdown, without its index."""
+    cells = [[cell(name) for name in frame.columns]]
+    cells += [[cell(value) for value in row] for row in frame.itertuples(index=False)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    rule = ["-" * width for width in widths]
-    lines = [cells[0], rule, *cells[1:]]
+    lines = [cells[0], ["-" * width for width in widths], *cells[1:]]
     return "\n".join(
-        "| "
-        + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        + " |"
+        f"| {' | '.join(text.ljust(width) for text, width in zip(line, widths, strict=True))} |"
         for line in lines
     )
 
 
 def cell(value: Any) -> str:
-    """Return a value as text for one cell: four digits of a number, nothing for None."""
-    if value is None:
+    """A value as text for one cell: four digits of a number, nothing for what is missing."""
+    if value is None or value != value:  # not a number
         return ""
     text = str(value)
     if isinstance(value, float):

@@ -218,14 +218,17 @@ def test_an_evaluation_at_other_sizes_has_no_curve_and_no_verdict(
 def test_a_run_that_was_killed_or_never_began_is_named(
     sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (sweep / "5").mkdir()
+    write_json(sweep / "jobs.json", {"jobs": {"5": {"controller": "lstm", "seed": 9}}})
     write_json(sweep / "4/status.json", {"status": "running", "error": None})
     text = printed(capsys, f"all={sweep}/0", f"all={sweep}/1", f"all={sweep}/2", "--to", tmp_path)
     assert "not started" not in text
     text = printed(capsys, sweep, "--to", tmp_path)
-    assert f"seed 1 in {sweep}/4: running" in text
+    assert f"seed 1 in {sweep}/4: stale" in text
     assert f"{sweep}/5: not started" in text
-    assert len(table(text, "copy: runs")) == 3
+    assert [row[:2] for row in table(text, "copy: runs")] == [
+        ["controller=lstm", "4"],
+        ["controller=double_dense", "2"],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -237,16 +240,18 @@ def test_a_run_that_was_killed_or_never_began_is_named(
         (["a={sweep}/0", "b={other}"], "'a' holds runs of copy and 'b' runs of ngrams"),
         (["{sweep}/0/.hydra"], "holds no run"),
         (["{empty}"], "no run in .* was started"),
+        (["{nothing}"], "nothing holds no run"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(
     runs: list[str], message: str, sweep: Path, composed: Compose, tmp_path: Path
 ) -> None:
     leave(tmp_path / "other", composed("task=ngrams"))
-    (tmp_path / "empty/0").mkdir(parents=True)
-    given = [
-        run.format(sweep=sweep, other=tmp_path / "other", empty=tmp_path / "empty") for run in runs
-    ]
+    make(tmp_path / "nothing/0")
+    make(tmp_path / "empty")
+    write_json(tmp_path / "empty/jobs.json", {"jobs": {"0": {"seed": 0}}})
+    folders = {"sweep": sweep} | {name: tmp_path / name for name in ("other", "empty", "nothing")}
+    given = [run.format(**folders) for run in runs]
     with pytest.raises(ConfigError, match=message):
         study.read(given)
 
@@ -263,6 +268,56 @@ def test_a_value_that_an_older_run_lacks_is_null_in_it(
     leave(tmp_path / "newer", newer)
     read = study.read([f"a={tmp_path}/newer", f"a={tmp_path}/older"])
     assert [seed.seed for seed in read.seeds["a"]] == [8, 7]
+
+
+def test_what_differs_is_read_from_the_configurations(sweep: Path, tmp_path: Path) -> None:
+    """Not from what was stated: the folder may have been copied without it."""
+    for path in sweep.rglob("overrides.yaml"):
+        path.unlink()
+    read = study.read([str(sweep)])
+    assert {label: len(seeds) for label, seeds in read.seeds.items()} == {
+        "controller=lstm": 3,
+        "controller=double_dense": 2,
+    }
+
+
+def test_runs_in_folders_of_any_name_are_found_in_the_order_of_their_numbers(
+    composed: Compose, tmp_path: Path
+) -> None:
+    for seed in (10, 9):
+        leave(tmp_path / f"a=b,c/seed={seed}", composed("controller=lstm", f"seed={seed}"))
+    read = study.read([f"all={tmp_path}"])
+    assert [seed.seed for seed in read.seeds["all"]] == [9, 10]
+
+
+def test_the_runs_of_two_sweeps_are_labelled_by_what_differs_between_them(
+    composed: Compose, tmp_path: Path
+) -> None:
+    for folder, rate in (("a", "0.001"), ("b", "0.01")):
+        for seed in (0, 1):
+            stated = ("controller=lstm", f"optimizer.learning_rate={rate}", f"seed={seed}")
+            leave(tmp_path / folder / str(seed), composed(*stated))
+    read = study.read([str(tmp_path / "a"), str(tmp_path / "b")])
+    assert list(read.seeds) == ["optimizer.learning_rate=0.001", "optimizer.learning_rate=0.01"]
+
+
+def test_the_seeds_of_one_kind_are_written_as_csv(
+    sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "made/lstm.csv"
+    lstm = [f"LSTM={sweep}/{number}" for number in (2, 1, 0)]
+    printed(capsys, *lstm, "--to", tmp_path, "--csv", path)
+    errors = [f"{case} bit_errors_per_sequence" for case in CASES]
+    assert path.read_text().splitlines() == [
+        ",".join(
+            ["seed", "status", "parameters", "solved_at_sequences", "sequences", "seconds", *errors]
+        ),
+        "0,solved,62660,12000,,10.0,0.0,0.5",
+        "1,finished,62660,8000,,20.0,0.0,4.0",
+        "2,failed,,,,,,",
+    ]
+    with pytest.raises(ConfigError, match="these are 2: controller=lstm; controller=double_dense"):
+        compare.main([str(sweep), "--csv", str(path)])
 
 
 def test_a_file_that_is_not_json_is_named(sweep: Path) -> None:

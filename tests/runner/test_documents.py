@@ -104,18 +104,17 @@ def test_the_example_of_the_layer_runs() -> None:
     assert names["model"](np.zeros((2, 3, 10), np.float32)).shape == (2, 3, 8)
 
 
-SWEEP = """\
-run,seed,status,solved_at_sequences,sequences,seconds,restarts,n=2 bit_errors_per_sequence
-0,0,solved,4000,9000,10,0,0.0
-1,1,finished,,9000,20,1,0.5
-2,2,solved,2000,9000,60,0,0.0
-mean,,2 of 3 solved,3000,9000,30,,0.1667
+SEEDS = """\
+seed,status,parameters,solved_at_sequences,sequences,restarts,seconds,n=2 bit_errors_per_sequence
+0,solved,1234,4000,9000,0,10,0.0
+1,finished,1234,,9000,1,20,0.5
+2,solved,1234,2000,9000,0,60,0.0
 """
+FAILED = "3,failed,,,,,,\n"
 RECIPE = {
     "name": "mine",
     "task": "sums",
     "controller": "LSTM",
-    "parameters": "1234",
     "beyond": "none wrong at 2",
     "beyond_column": "n=2 bit_errors_per_sequence",
     "beyond_bound": "0",
@@ -130,19 +129,31 @@ RECIPE = {
 
 @pytest.fixture
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A recipe of three seeds, of which one is never solved, with the file that a sweep left."""
-    (tmp_path / "mine.csv").write_text(SWEEP)
+    """A recipe of three seeds, of which one is never solved, with the file of a comparison."""
+    (tmp_path / "mine.csv").write_text(SEEDS)
     index = [",".join(RECIPE), ",".join(RECIPE.values())]
     (tmp_path / "results.csv").write_text("\n".join(index) + "\n")
     monkeypatch.setattr(tables, "RESULTS", tmp_path)
 
 
 def test_a_seed_that_was_never_solved_is_later_than_all_others(made: None) -> None:
-    """Of 2,000, 4,000 and never the median is 4,000; the mean of the sweep is no seed."""
+    """Of 2,000, 4,000 and never the median is 4,000."""
     (row,) = tables.results([])[1:]
-    assert row == ["sums", "LSTM", "1234", "2 of 3", "4,000", "none wrong at 2: 2 of 3", "never"]
+    assert row == ["sums", "LSTM", "1,234", "2 of 3", "4,000", "none wrong at 2: 2 of 3", "never"]
     (row,) = tables.recipes([])[1:]
     assert row == ["sums", "LSTM", "2 of 3", "4,000", "never", "20", "a desk", "`run`"]
+
+
+def test_a_seed_that_failed_counts_as_not_solved(made: None, tmp_path: Path) -> None:
+    """Of 2,000, 4,000 and twice never the median is never; scores are of those that have some."""
+    (tmp_path / "mine.csv").write_text(SEEDS + FAILED)
+    (row,) = tables.results([])[1:]
+    assert row[2:6] == ["1,234", "2 of 4", "never", "none wrong at 2: 2 of 4"]
+    (row,) = tables.recipes([])[1:]
+    assert row[2:6] == ["2 of 4", "never", "never", "20"]
+    (row,) = tables.cases(["mine"])[1:]
+    assert row == ["LSTM", "n=2", "wrong bits", "0", "0.5", "2 of 4", "3 of 4"]
+    assert tables.seeds(["mine"])[-1] == ["3", "never", "", "", "", ""]
 
 
 def test_the_cases_of_a_recipe(made: None) -> None:
