@@ -17,7 +17,7 @@ from omegaconf.errors import InterpolationResolutionError
 from ntm import Perturbation
 from runner.config import footprint, recipe, saved
 from runner.config.explain import unknown_key
-from runner.config.schema import GROUPS, cases_from, task_from
+from runner.config.schema import ANIMATION, FORMATS, GROUPS, STYLES, cases_from, task_from
 from runner.errors import ConfigError
 from tasks import Task
 from tasks.base import suggestion
@@ -26,6 +26,7 @@ CHOICES = {
     "mode": ("train", "evaluate"),
     "device": ("auto", "cpu", "gpu"),
     "optimizer.schedule": ("constant", "linear", "cosine"),
+    "figures.style": STYLES,
     "controller.activation": (
         *("linear", "relu", "tanh", "sigmoid", "elu", "selu", "gelu", "silu", "softsign"),
     ),
@@ -126,6 +127,7 @@ def validate(config: DictConfig, here: bool = True) -> list[str]:
     _check_numbers(config)
     task = task_from(config)
     _check_cases(config, task)
+    _check_animation(config)
     if here:
         footprint.check(config)
     if config.model.name != "ntm":
@@ -190,6 +192,17 @@ def _check_choices(config: DictConfig) -> None:
                 f"{key}={value} is not known{suggestion(value, choices)}: "
                 f"choose one of {', '.join(choices)}."
             )
+    _check_formats(config)
+
+
+def _check_formats(config: DictConfig) -> None:
+    formats, known = list(config.figures.format), (*FORMATS, ANIMATION)
+    for name in formats or [""]:
+        if name not in known:
+            raise ConfigError(
+                f"figures.format={config.figures.format} must name one or several of "
+                f"{', '.join(known)}{suggestion(name, known)}: such as figures.format=[png,pdf]."
+            )
 
 
 def _check_numbers(config: DictConfig) -> None:
@@ -251,6 +264,14 @@ def _check_cases(config: DictConfig, task: Task) -> None:
     if config.evaluate.cases is not None and not config.evaluate.cases:
         raise ConfigError("evaluate.cases=[] is empty: name a case, or null for the task's own.")
     cases_from(config, task)
+
+
+def _check_animation(config: DictConfig) -> None:
+    if ANIMATION in config.figures.format and config.model.name != "ntm":
+        raise ConfigError(
+            f"figures.format={config.figures.format} asks for an animation of the heads, and "
+            f"model={config.model.name} has none: leave {ANIMATION} out."
+        )
 
 
 def _memory_warnings(config: DictConfig, task: Task) -> Iterator[str]:

@@ -72,6 +72,19 @@ class Evaluate:
     batch_size: int
 
 
+# Of `figures.format` and `figures.style`. A GIF shows the heads at work, step by step.
+FORMATS, ANIMATION = ("png", "pdf", "svg"), "gif"
+STYLES = ("screen", "paper")
+
+
+@dataclass
+class Figures:
+    """The files in `figures/` of a run (`figures.*`)."""
+
+    format: list[str]
+    style: str
+
+
 @dataclass
 class Dense:
     """`controller=dense`: one linear layer."""
@@ -164,6 +177,7 @@ class Config:
     ntm: Ntm
     trainer: Trainer
     evaluate: Evaluate
+    figures: Figures
     task: Any = MISSING
     model: Any = MISSING
     controller: Any = MISSING

@@ -24,18 +24,22 @@ from tasks import Task
 # Values in which runs may differ and still be seeds of one experiment.
 NO_MATTER = (
     *("recipe", "seed", "device", "compilation_cache", "resume", "checkpoint"),
-    "evaluate.batch_size",
+    *("evaluate.batch_size", "figures.format", "figures.style"),
     *("trainer.shards", "trainer.verbose", "trainer.log_every", "trainer.checkpoint_every"),
 )
 UNFINISHED = ("not started", "running", "interrupted", "failed")
 
 
 class Seed(NamedTuple):
-    """One run: what it left, and the points of its training curve, empty if it left none."""
+    """One run: what it left, and the points of its training curve, empty if it left none.
+
+    evaluations: the scheduled ones, as `history.json` has them.
+    """
 
     folder: Path
     run: sweep.Run
     history: list[dict[str, Any]]
+    evaluations: list[dict[str, Any]]
 
     @property
     def seed(self) -> Any:
@@ -138,7 +142,7 @@ def _seeds(folder: Path) -> list[Seed]:
 
 def _seed(folder: Path, run: sweep.Run) -> Seed:
     records.refuse_references(folder, run.config)
-    return Seed(folder, run, records.history(folder))
+    return Seed(folder, run, records.history(folder), records.evaluations(folder))
 
 
 def _own_label(seed: Seed, folder: Path) -> str:
