@@ -18,11 +18,11 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from runner.config import machine, plan, saved, varied
-from runner.config.schema import cases_from, task_from
+from runner.config.schema import ANIMATION, cases_from, task_from
 from runner.errors import ConfigError, RunError
 from runner.reporting import canvas, events, hparams, observers, outcome
 from runner.reporting.progress import Progress as Terminal
-from runner.reporting.report import Reporter, run_figures
+from runner.reporting.report import Reporter, heads_animation, run_figures
 from runner.reporting.tensorboard import TensorBoardLog
 from runner.store import checkpoint, records
 from runner.store.checkpoint import CHECKPOINTS
@@ -121,14 +121,32 @@ def _run(config: Any, directory: Path, prepared: _Prepared) -> float:
         page.cases(progress.step, results)
         # A step later: the last scheduled evaluation, of other sequences, may have been at this.
         row.write(_at_a_glance(task, metrics, status), status, progress.step + 1)
-        made = run_figures(task, model, outcome.model_name(config), evaluator, progress, results)
-        paths = {name: directory / "figures" / f"{name}.png" for name in made}
-        pngs = {name: canvas.save(figure, paths[name]) for name, figure in made.items()}
-        page.images(progress.step, pngs)
+        _draw(config, directory, prepared, page, progress, results)
     outcome.show(config, task, results)
     _write_status(directory, status)
     log.info("%s: %s", status, directory)
     return outcome.objective(task, results)
+
+
+def _draw(
+    config: Any,
+    directory: Path,
+    prepared: _Prepared,
+    page: TensorBoardLog,
+    progress: Progress,
+    results: Mapping[str, Any],
+) -> None:
+    """The figures of a run, as files in the formats asked for and in TensorBoard."""
+    machine = (prepared.task, prepared.model, outcome.model_name(config), prepared.evaluator)
+    folder, formats = directory / "figures", config.figures.format
+    of_all = [ending for ending in formats if ending != ANIMATION]
+    pngs = {
+        name: canvas.save(figure, folder / name, of_all, config.figures.style)
+        for name, figure in run_figures(*machine, progress, results).items()
+    }
+    page.images(progress.step, pngs)
+    if ANIMATION in formats:
+        heads_animation(*machine, folder / f"heads.{ANIMATION}")
 
 
 def _training(

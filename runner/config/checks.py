@@ -16,7 +16,14 @@ from omegaconf.errors import InterpolationResolutionError
 from ntm import Perturbation
 from runner.config import constraints, footprint, recipe, saved, targets
 from runner.config.explain import options_of, unknown_key
-from runner.config.schema import GROUPS, OPTIONS, cases_from, task_from, with_types
+from runner.config.schema import (
+    ANIMATION,
+    GROUPS,
+    OPTIONS,
+    cases_from,
+    task_from,
+    with_types,
+)
 from runner.errors import ConfigError
 from tasks import Task
 
@@ -53,6 +60,7 @@ def validate(config: DictConfig, here: bool = True) -> list[str]:
     _check_together(config)
     task = task_from(config)
     _check_cases(config, task)
+    _check_animation(config)
     if here:
         footprint.check(config)
     if config.model.name != "ntm":
@@ -155,6 +163,14 @@ def _check_cases(config: DictConfig, task: Task) -> None:
     if config.evaluate.cases is not None and not config.evaluate.cases:
         raise ConfigError("evaluate.cases=[] is empty: name a case, or null for the task's own.")
     cases_from(config, task)
+
+
+def _check_animation(config: DictConfig) -> None:
+    if ANIMATION in config.figures.format and config.model.name != "ntm":
+        raise ConfigError(
+            f"figures.format={config.figures.format} asks for an animation of the heads, and "
+            f"model={config.model.name} has none: leave {ANIMATION} out."
+        )
 
 
 def _memory_warnings(config: DictConfig, task: Task) -> Iterator[str]:

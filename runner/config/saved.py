@@ -31,7 +31,7 @@ from runner.store.model_file import fault
 CONFIG, OVERRIDES, HYDRA = records.CONFIG, records.OVERRIDES, ".hydra/hydra.yaml"
 WHERE = ("mode", "device", "compilation_cache", "checkpoint", "resume")
 RUNS = ("checkpoint", "resume", "init_from")  # keys that name the folder of a run
-FREE_IN_EVALUATION = ("seed", "evaluate", "task", "ntm.n_width", "trainer.verbose")
+FREE_IN_EVALUATION = ("seed", "evaluate", "task", "ntm.n_width", "trainer.verbose", "figures")
 FREE_IN_RESUMING = (
     "evaluate",
     "trainer.steps",
@@ -42,6 +42,7 @@ FREE_IN_RESUMING = (
     "trainer.verbose",
     "trainer.histograms",
     "trainer.profile",
+    "figures",
 )
 # What weights belong to, beside the widths of the task's inputs and outputs.
 OF_WEIGHTS = (

@@ -90,6 +90,19 @@ class Evaluate:
     batch_size: int = at_least_one()
 
 
+# Of `figures.format` and `figures.style`. A GIF shows the heads at work, step by step.
+FORMATS, ANIMATION = ("png", "pdf", "svg"), "gif"
+STYLES = ("screen", "paper")
+
+
+@dataclass(kw_only=True)
+class Figures:
+    """The files in `figures/` of a run (`figures.*`)."""
+
+    format: list[str] = one_of([*FORMATS, ANIMATION])
+    style: str = one_of(STYLES)
+
+
 @dataclass(kw_only=True)
 class NtmModel:
     """`model=ntm`: the Neural Turing Machine, described by `ntm.*` and `controller.*`."""
@@ -158,6 +171,7 @@ class Config:
     ntm: Ntm
     trainer: Trainer
     evaluate: Evaluate
+    figures: Figures
     task: Any = MISSING
     model: Any = MISSING
     controller: Any = MISSING

@@ -4,6 +4,7 @@ Every function takes plain numbers and returns a matplotlib `Figure`, see `runne
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,6 +15,9 @@ from runner.reporting.canvas import LABEL_SIZE, PALETTE, TICK_SIZE, finish, join
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINEAR_BELOW = 0.1  # logarithmic axes of errors, which are often exactly zero
+FEWEST_IN_BAND = 4  # curves whose middle half says more than the curves themselves
+# What the loss of a training is of, beside an evaluation's.
+IN_TRAINING = "training, with sizes and noise as they are drawn"
 
 Curve = tuple[Sequence[float], Sequence[float]]  # (sequences seen, value)
 
@@ -26,11 +30,14 @@ def curves_figure(
     logarithmic: bool = False,
     limits: tuple[float, float] | None = None,
     notes: Sequence[str] = (),
+    behind: Mapping[str, Sequence[Curve]] | None = None,
+    behind_name: str = "",
+    heading: str = "",
 ) -> Figure:
-    """Learning curves: a thin line a seed, their median as a thick one, the middle half as a band.
+    """Learning curves: a thin line a seed, their median as a thick one.
 
-    A run that ended early, because it was solved or it failed, keeps its last value, so that the
-    median is always over all seeds.
+    From four seeds up, a band is their middle half. A run that ended early, because it was solved
+    or it failed, keeps its last value, so that the median is always over all seeds.
 
     Args:
         histories: for each label one curve a seed: sequences seen and the value there.
@@ -40,18 +47,23 @@ def curves_figure(
         logarithmic: draw the value on a logarithmic axis, linear near zero.
         limits: the lowest and the highest value to show, for curves that come from far above.
         notes: what else to say in the caption, such as what a point is.
+        behind: other curves of these labels, whose median is drawn faintly behind everything.
+        behind_name: what these are, for the legend.
+        heading: of the legend: what the curves are of.
     """
     figure = new_figure(10, 6)
     axis = figure.subplots()
+    several = any(len(curves) > 1 for curves in histories.values())
     for index, (label, curves) in enumerate(histories.items()):
         grid, values = _on_one_grid(curves)
         colour, marker = PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)]
-        seeds = f"{len(curves)} seed" + "s" * (len(curves) != 1)
         every = max(1, len(grid) // 12)
-        if len(values) > 1:
+        if len(values) >= FEWEST_IN_BAND:
             low, high = np.quantile(values, (0.25, 0.75), axis=0)
             axis.fill_between(grid, low, high, color=colour, alpha=0.2, linewidth=0)
+        if len(values) > 1:
             axis.plot(grid, values.T, color=colour, alpha=0.4, linewidth=0.8)
+        seeds = f" ({len(curves)} seed{'s' * (len(curves) != 1)})" if several else ""
         axis.plot(
             grid,
             np.median(values, axis=0),
@@ -59,18 +71,20 @@ def curves_figure(
             marker=marker,
             markevery=every,
             linewidth=2.2,
-            label=f"{label} ({seeds})",
+            label=f"{label}{seeds}",
         )
+    _behind(axis, [(behind or {}).get(label, ()) for label in histories], behind_name)
     _references(axis, reference or {})
     _value_axis(axis, ylabel, logarithmic)
     if limits:
         axis.set_ylim(*limits)
     axis.set_xlabel("sequences seen, thousands", fontsize=LABEL_SIZE)
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1000:g}"))
-    several = any(len(curves) > 1 for curves in histories.values())
-    legend(axis, above=several)
+    legend(axis, above=several or bool(behind), title=heading)
+    banded = any(len(curves) >= FEWEST_IN_BAND for curves in histories.values())
     said = [
-        "thick line: median over seeds; band: middle half" if several else "",
+        "thick line: median over seeds" if several else "",
+        "band: middle half" if banded else "",
         *notes,
         "higher values are left out" if limits else "",
         _scale_note(logarithmic),
@@ -115,6 +129,47 @@ def generalisation_figure(
         _scale_note(True),
     ]
     return finish(figure, title, join(notes, 70))
+
+
+def evaluation_curve(
+    training: Sequence[Mapping[str, Any]],
+    evaluations: Sequence[Mapping[str, Any]],
+    case: str,
+    score: str,
+) -> Curve:
+    """The curve of a score over the scheduled evaluations of a run, which have no noise.
+
+    Args:
+        training: points of its training curve, for the sequences of a step.
+        evaluations: as `history.json` has them: a step and its `results` by case.
+        case: one of the cases evaluated.
+        score: such as `loss_bits`, a sequence.
+
+    Returns:
+        Sequences seen and values; empty without evaluations of the case.
+    """
+    if not training:
+        return [], []
+    batch = training[-1]["sequences"] / training[-1]["step"]
+    found = [(e["step"] * batch, e["results"].get(case, {})) for e in evaluations]
+    name = f"{score}_per_sequence"
+    points = [(seen, of_case[name]) for seen, of_case in found if of_case.get(name) is not None]
+    return [seen for seen, _ in points], [value for _, value in points]
+
+
+def _behind(axis: Axes, groups: Sequence[Sequence[Curve]], name: str) -> None:
+    """The median of each group, faint, and one grey entry in the legend for all of them.
+
+    Dashed where there are faint lines of seeds, too.
+    """
+    line = "--" if any(len(curves) > 1 for curves in groups) else "-"
+    for index, curves in enumerate(groups):
+        if curves:
+            grid, values = _on_one_grid(curves)
+            median, colour = np.median(values, axis=0), PALETTE[index % len(PALETTE)]
+            axis.plot(grid, median, line, color=colour, alpha=0.35, linewidth=1.0, zorder=1)
+    if any(groups):
+        axis.plot([], [], line, color="#808080", alpha=0.6, linewidth=1.0, label=name)
 
 
 def _on_one_grid(curves: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray]:

@@ -257,7 +257,7 @@ def _weighting_panels(
         axis.set_axis_off()
     for head, axis in enumerate(axes[:heads]):
         drawn = _image(axis, weights[:, head][:, rows], _bits_colours(), 0.0, peak)
-        _row_ticks(axis, rows)
+        row_ticks(axis, rows)
         name = f"{kind} head" if heads == 1 else f"{kind} head {head + 1}"
         axis.set_ylabel(f"{name}\nmemory row", fontsize=LABEL_SIZE)
         if weights[:, head].max() < threshold:
@@ -277,11 +277,14 @@ def _weighting_panels(
     return drawn
 
 
-def _row_ticks(axis: Axes, rows: np.ndarray) -> None:
+def row_ticks(axis: Axes, rows: np.ndarray) -> None:
     """Labels round row numbers, also where the window runs around the end of the memory."""
     steps = [digit * 10**power for power in range(6) for digit in (1, 2, 5)]
     step = next(step for step in steps if len(rows) / step <= 7)
     places = np.flatnonzero(rows % step == 0)
+    first = places[rows[places] == 0]
+    if len(first):  # Row 0 is named, and so none right beside it.
+        places = places[(places == first) | (abs(places - first) > step / 2)]
     axis.set_yticks(places, [str(row) for row in rows[places]])
 
 

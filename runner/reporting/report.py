@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -14,7 +15,7 @@ from runner.reporting.progress import Progress as Terminal
 from runner.reporting.tensorboard import TensorBoardLog
 from runner.training.evaluate import Evaluator
 from runner.training.train import Progress
-from tasks import NGrams, Task, optimal_probabilities
+from tasks import Batch, NGrams, Task, optimal_probabilities
 
 Results = Mapping[str, Mapping[str, float]]
 
@@ -55,11 +56,8 @@ def run_figures(
 
     name: of the model, as titles and legends show it.
     """
-    case = task.solved_case() if task.solved_case() in evaluator.cases else evaluator.cases[0]
-    batch, probabilities = evaluator.sample(case)
-    length = int(batch.mask[0].sum())
-    first = [np.asarray(part)[0, :length] for part in (*batch[:3], probabilities)]
-    inputs, targets, weights, outputs = first
+    case, batch, probabilities = _shown(task, evaluator)
+    inputs, targets, weights, outputs = _first(batch, probabilities)
     scores = task.score(batch, probabilities)
     title = f"{task.name}, {name}, {case}"
     caption = f"{scores['bit_errors'][0]:.0f} of {scores['bits'][0]:.0f} bits wrong"
@@ -79,14 +77,43 @@ def run_figures(
     return made
 
 
+def heads_animation(
+    task: Task, model: keras.Model, name: str, evaluator: Evaluator, path: Path
+) -> None:
+    """Writes the heads on the sequence of `run_figures` as a GIF to `path`."""
+    from runner.reporting import animation
+
+    case, batch, probabilities = _shown(task, evaluator)
+    inputs, _, weights, _ = _first(batch, probabilities)
+    trace, boundaries = _trace(model, inputs, weights)
+    animation.save(trace, path, f"{task.name}, {name}, {case}", boundaries=boundaries)
+
+
+def _shown(task: Task, evaluator: Evaluator) -> tuple[str, Batch, Any]:
+    """The case that figures show, a batch of it, and the model's probabilities."""
+    case = task.solved_case() if task.solved_case() in evaluator.cases else evaluator.cases[0]
+    return case, *evaluator.sample(case)
+
+
+def _first(batch: Batch, probabilities: Any) -> list[np.ndarray]:
+    """Inputs, targets, weights and outputs of the first sequence, without its padding."""
+    length = int(batch.mask[0].sum())
+    return [np.asarray(part)[0, :length] for part in (*batch[:3], probabilities)]
+
+
 def _heads(model: keras.Model, inputs: Any, weights: Any, title: str) -> Figure:
     """The heads on one sequence, with a line where the scored outputs begin."""
-    trace = model.get_layer("ntm").trace(inputs[None])
-    logits = trace["outputs"][0]
-    shown = {name: value[0] for name, value in trace.items() if name not in ("outputs", "memory")}
-    shown |= {"inputs": inputs, "outputs": 1 / (1 + np.exp(-logits))}
-    scored = np.flatnonzero(weights.any(axis=1))
-    return figures.heads_figure(shown, title, boundaries=scored[:1].tolist())
+    trace, boundaries = _trace(model, inputs, weights)
+    return figures.heads_figure(trace, title, boundaries=boundaries)
+
+
+def _trace(model: keras.Model, inputs: Any, weights: Any) -> tuple[dict[str, Any], list[int]]:
+    """What the machine does on one sequence, and the step at which the scored outputs begin."""
+    traced = model.get_layer("ntm").trace(inputs[None])
+    outputs = 1 / (1 + np.exp(-traced["outputs"][0]))
+    trace = {name: value[0] for name, value in traced.items()}
+    trace |= {"inputs": inputs, "outputs": outputs}
+    return trace, np.flatnonzero(weights.any(axis=1))[:1].tolist()
 
 
 def _predictions(
@@ -100,10 +127,19 @@ def _predictions(
 
 
 def _learning(name: str, progress: Progress, task: Task) -> Figure:
-    curve = (
+    """The evaluations of the deciding case, with the loss of the training behind them."""
+    case = task.solved_case()
+    curve = charts.evaluation_curve(progress.history, progress.evaluations, case, "loss_bits")
+    training = (
         [point["sequences"] for point in progress.history],
         [point["loss_bits"] for point in progress.history],
     )
+    evaluated = f"evaluation at {case}"
     return charts.curves_figure(
-        {name: [curve]}, "loss, bits a sequence", task.name, logarithmic=True
+        {evaluated: [curve]} if curve[0] else {charts.IN_TRAINING: [training]},
+        "loss, bits a sequence",
+        f"{task.name}, {name}",
+        logarithmic=True,
+        behind={evaluated: [training]} if curve[0] else {},
+        behind_name=charts.IN_TRAINING,
     )

@@ -27,10 +27,14 @@ PER_SEQUENCE = "_per_sequence"
 
 
 class Seed(NamedTuple):
-    """One run: what it left, and the points of its training curve, empty if it left none."""
+    """One run: what it left, and the points of its training curve, empty if it left none.
+
+    evaluations: the scheduled ones, as `history.json` has them.
+    """
 
     run: runs.Run
     history: list[dict[str, Any]]
+    evaluations: list[dict[str, Any]]
 
     @property
     def folder(self) -> Path:
@@ -135,7 +139,9 @@ def _seeds(folder: Path) -> list[Seed]:
         )
     for run in found:
         records.refuse_references(run.folder, run.config)
-    return [Seed(run, records.history(run.folder)) for run in found]
+    return [
+        Seed(run, records.history(run.folder), records.evaluations(run.folder)) for run in found
+    ]
 
 
 def _own_label(seed: Seed, folder: Path, keys: Sequence[str]) -> str:

@@ -47,6 +47,11 @@ def history(folder: Path) -> list[dict[str, Any]]:
     return [point for point in points if None not in (point["loss_bits"], point["bit_errors"])]
 
 
+def evaluations(folder: Path) -> list[dict[str, Any]]:
+    """The scheduled evaluations in `history.json`: a `step`, and its `results` by case."""
+    return list(_checked(folder / HISTORY, read_json, _history_problem).get("evaluations", []))
+
+
 def overrides(folder: Path) -> list[str]:
     """What was stated for the run; a reference in it stays text."""
     return list(_checked(folder / OVERRIDES, read_yaml, _overrides_problem) or [])
@@ -148,10 +153,25 @@ def _history_problem(found: Any) -> Problem:
     for point in points:
         if not isinstance(point, dict) or not all(map(_is_number, point.values())):
             return f"has the point {point!r} where a map of numbers belongs"
-        if not all(name in point for name in ("sequences", "loss_bits", "bit_errors")):
-            return f"has the point {point!r}, which lacks sequences, loss_bits or bit_errors"
+        if not all(name in point for name in ("step", "sequences", "loss_bits", "bit_errors")):
+            return f"has the point {point!r}, which lacks step, sequences, loss_bits or bit_errors"
         if not point["sequences"] or point["sequences"] < 0:
             return f"has a point of {point['sequences']} sequences"
+        if not point["step"]:
+            return f"has a point of {point['step']} steps"
+    return _evaluations_problem(found.get("evaluations", []))
+
+
+def _evaluations_problem(found: Any) -> Problem:
+    if not isinstance(found, list):
+        return f"holds {_kind(found)} as its evaluations where a list belongs"
+    for entry in found:
+        step = entry.get("step") if isinstance(entry, dict) else None
+        if not step or not _is_number(step):
+            return f"has the evaluation {entry!r}, which lacks its step"
+        problem = _metrics_problem({"evaluation": entry.get("results")})
+        if problem is not None:
+            return problem
     return None
 
 

@@ -9,23 +9,66 @@ from runner.reporting import canvas, charts
 
 def test_curves_draw_the_median_and_hold_the_last_value_of_a_short_run() -> None:
     curves = [([0, 1000, 2000], [9, 6, 3]), ([0, 1000], [7, 0]), ([0, 1000, 2000], [8, 4, 2])]
-    held = [[9, 6, 3], [7, 0, 0], [8, 4, 2]]
+    curves += [([0, 1000, 2000], [12, 8, 8])]
+    held = [[9, 6, 3], [7, 0, 0], [8, 4, 2], [12, 8, 8]]
     figure = charts.curves_figure({"dense": curves}, "loss", "copy", reference={"chance": 8.5})
     (axis,) = figure.axes
     *seeds, median, chance = axis.lines
     assert [list(line.get_ydata()) for line in seeds] == held
     assert max(line.get_linewidth() for line in seeds) < median.get_linewidth()
     assert list(median.get_xdata()) == [0, 1000, 2000]
-    assert list(median.get_ydata()) == [8, 4, 2]
+    assert list(median.get_ydata()) == [8.5, 5, 2.5]  # of four: half of the two in the middle
     assert set(chance.get_ydata()) == {8.5}
-    (band,) = axis.collections  # of three values, half of the way from the middle to each side
+    (band,) = axis.collections  # of four values, three quarters of the way from first to second
     vertices = {tuple(vertex) for vertex in band.get_paths()[0].vertices}
-    lows, highs = [(7 + 8) / 2, (0 + 4) / 2, (0 + 2) / 2], [(8 + 9) / 2, (4 + 6) / 2, (2 + 3) / 2]
+    lows = [7 + 0.75 * (8 - 7), 0 + 0.75 * (4 - 0), 0 + 0.75 * (2 - 0)]
+    highs = [9 + 0.25 * (12 - 9), 6 + 0.25 * (8 - 6), 3 + 0.25 * (8 - 3)]
     assert vertices == {*zip([0, 1000, 2000], lows), *zip([0, 1000, 2000], highs)}  # noqa: B905
     legend = [text.get_text() for text in axis.get_legend().get_texts()]
-    assert legend == ["dense (3 seeds)", "chance"]
+    assert legend == ["dense (4 seeds)", "chance"]
     assert axis.get_ylabel() == "loss"
     assert axis.xaxis.get_major_formatter()(1500) == "1.5"
+
+
+def test_fewer_than_four_curves_have_no_band() -> None:
+    curve = ([0, 10], [8.0, 4.0])
+    for count, bands in ((3, 0), (4, 1)):
+        figure = charts.curves_figure({"lstm": [curve] * count}, "loss", "copy")
+        assert len(figure.axes[0].collections) == bands
+        assert ("band: middle half" in figure.get_supxlabel()) == bool(bands)
+
+
+def test_what_lies_behind_is_faint_and_named_once() -> None:
+    main, training = ([0, 10], [8.0, 4.0]), [([0, 5, 10], [9.0, 3.0, 6.0])]
+    three = [*training, ([0, 10], [1.0, 1.0]), ([0, 10], [20.0, 20.0])]
+    figure = charts.curves_figure(
+        {"lstm": [main], "dense": [main]}, "loss", "copy",
+        behind={"lstm": training, "dense": three}, behind_name="training", heading="evaluation",
+    )  # fmt: skip
+    (axis,) = figure.axes
+    shown = axis.get_legend()
+    assert shown is not None
+    assert [text.get_text() for text in shown.get_texts()] == ["lstm", "dense", "training"]
+    assert shown.get_title().get_text() == "evaluation"
+    lines = [line for line in axis.lines if line.get_zorder() == 1]
+    assert [list(line.get_ydata()) for line in lines] == [[9, 3, 6], [9, 3, 6]]  # the medians
+    front = [line for line in axis.lines if line.get_label() in ("lstm", "dense")]
+    assert [line.get_color() for line in front] == [line.get_color() for line in lines]
+    assert all((line.get_alpha() or 1) < 0.5 < (front[0].get_alpha() or 1) for line in lines)
+
+
+def test_the_curve_of_evaluations_is_that_of_one_case_over_sequences() -> None:
+    training = [{"step": 5, "sequences": 80}, {"step": 10, "sequences": 160}]  # 16 a step
+    evaluations = [
+        {"step": 4, "results": {"n=2": {"loss_bits_per_sequence": 3.0}}},
+        {"step": 6, "results": {"n=3": {"loss_bits_per_sequence": 9.0}}},
+        {"step": 8, "results": {"n=2": {"loss_bits_per_sequence": None}}},  # not a number
+        {"step": 10, "results": {"n=2": {"loss_bits_per_sequence": 1.0}}},
+    ]
+    curve = charts.evaluation_curve(training, evaluations, "n=2", "loss_bits")
+    assert curve == ([64, 160], [3.0, 1.0])
+    assert charts.evaluation_curve([], evaluations, "n=2", "loss_bits") == ([], [])
+    assert charts.evaluation_curve(training, evaluations, "n=4", "loss_bits") == ([], [])
 
 
 def test_a_single_curve_has_neither_band_nor_thin_line() -> None:

@@ -134,7 +134,7 @@ def test_labels_join_folders(
 def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Figure]:
     """The figures that are saved, by name."""
     kept: dict[str, Figure] = {}
-    monkeypatch.setattr(canvas, "save", lambda figure, path: kept.update({path.stem: figure}))
+    monkeypatch.setattr(canvas, "save", lambda figure, path, *_: kept.update({path.stem: figure}))
     return kept
 
 

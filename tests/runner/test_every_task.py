@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,9 +45,9 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Figure]:
     kept: dict[str, Figure] = {}
     save = canvas.save
 
-    def keep(figure: Figure, path: Path) -> bytes:
+    def keep(figure: Figure, path: Path, *how: Any) -> bytes:
         kept[path.stem] = figure
-        return save(figure, path)
+        return save(figure, path, *how)
 
     monkeypatch.setattr(canvas, "save", keep)
     return kept

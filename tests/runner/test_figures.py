@@ -108,6 +108,14 @@ def test_heads_says_which_rows_it_shows_and_labels_them() -> None:
     assert axis.get_xlabel() == "time step"
 
 
+def test_the_label_of_row_0_is_not_printed_over(rng: np.random.Generator) -> None:
+    figure = figures.heads_figure(copy_trace(), "copy")
+    axis = panel(figure, "write head")
+    figures.row_ticks(axis, np.array([254, 255, *range(31)]))  # every fifth row has a label
+    labels = [label.get_text() for label in axis.get_yticklabels()]
+    assert labels == ["0", "5", "10", "15", "20", "25", "30"]  # and not 255, right below 0
+
+
 def test_heads_draws_the_add_and_read_vectors_of_one_head() -> None:
     trace = copy_trace()
     figure = figures.heads_figure(trace, "copy")
