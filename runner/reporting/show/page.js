@@ -96,8 +96,8 @@ function lay_out() {
   const above = element("stage").getBoundingClientRect().top + window.scrollY;
   const strips = document.querySelectorAll(".strip:not([hidden])").length;
   const free = wide ? window.innerHeight - above - strips * 2.15 * em - element("playing").offsetHeight - 4 : 560;
-  const square = clamp(Math.floor((free * 0.56) / bits), 8, bits < 9 ? 24 : 18);
-  const row = clamp(Math.floor(2 * (free - square * bits) / rows.length) / 2, wide ? 3 : 4, 20);
+  const square = clamp(Math.floor((free * 0.58) / bits), 8, bits < 9 ? 24 : 18);
+  const row = clamp(Math.floor(2 * (free - square * bits) / rows.length) / 2, wide ? 2 : 3, 20);
   const column = wide ? 15 : 13, side = wide ? GUTTER + m_depth * column + 1.4 * em : 0;
   const page = document.querySelector("main").clientWidth;
   const width = clamp(Math.floor(2 * (page - gutter - side) / times) / 2, 3, wide ? 44 : 24);
@@ -137,10 +137,10 @@ function draw_all() {
 function label(id, names, height) {
   const every = Math.ceil((0.75 * layout.em) / height);
   const bits = names.filter((name) => /^bit \d/.test(name)).length;
-  element(id).style.height = `${names.length * height}px`;
+  Object.assign(element(id).style, { height: `${names.length * height}px`, fontSize: `min(0.7rem, ${height + 2}px)` });
   element(id).innerHTML = names.map((name, k) => {
     const shown = k < bits ? k === 0 || (k === bits - 1 && bits > 1) : k % every === 0 || bits > 0;
-    return shown ? `<span style="top:${(k + 0.5) * height}px">${name}</span>` : "";
+    return shown ? `<span style="top:${Math.max((k + 0.5) * height, 0.4 * layout.em)}px">${name}</span>` : "";
   }).join("");
 }
 
