@@ -20,6 +20,7 @@ function play(playing = !view.playing) {
   }
   element("play").textContent = playing ? "Pause" : "Play";
   element("play").setAttribute("aria-pressed", String(playing));
+  element("now").setAttribute("aria-live", playing ? "off" : "polite");
   if (!playing) draw_step();
 }
 

@@ -43,15 +43,17 @@ function number(context, x, y, width, height, value, largest, paint) {
 }
 
 function cross(context, x, y, width, height) {
-  const inset = Math.min(width, height) * 0.22;
-  context.strokeStyle = COLOURS["on-wrong"];
-  context.lineWidth = Math.max(1, Math.min(width, height) / 7);
+  const inset = Math.min(width, height) * 0.22, line = Math.max(1, Math.min(width, height) / 7);
   context.beginPath();
   context.moveTo(x + inset, y + inset);
   context.lineTo(x + width - inset, y + height - inset);
   context.moveTo(x + width - inset, y + inset);
   context.lineTo(x + inset, y + height - inset);
-  context.stroke();
+  for (const [wider, paint] of [[2.6, "wrong"], [1, "on-wrong"]]) {
+    context.strokeStyle = COLOURS[paint];
+    context.lineWidth = wider * line;
+    context.stroke();
+  }
 }
 
 // Vectors over time, each a column of squares. `look` says of a square: { value, faint, wrong }.

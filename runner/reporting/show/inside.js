@@ -2,6 +2,7 @@
 
 const fixed = (value, digits = 2) => (Object.is(value, -0) || Math.abs(value) < 0.5 * 10 ** -digits
   ? 0 : value).toFixed(digits).replace("-", "\u2212");
+const factor = (value) => (value < -0.005 ? `(${fixed(value)})` : fixed(value));
 const strongest_row = (weights) => weights.indexOf(Math.max(...weights));
 const equation = (number, html) => `<p class="equation"><b>(${number})</b>${html}</p>`;
 const plugged = (html) => `<p class="plugged">${html}</p>`;
@@ -60,7 +61,7 @@ function address_card(machine, done, h, name) {
     part("by content", `strength &beta; = ${fixed(head.strength)}`, bars("content", "content weighting"),
       equation(6, "K(k, M(i)) = k&middot;M(i) / (|k| |M(i)|)") +
       equation(5, "w<sup>c</sup>(i) = exp(&beta; K(k, M(i))) / &Sigma;<sub>j</sub> exp(&beta; K(k, M(j)))") +
-      plugged(`<i>row ${at}:</i> exp(${fixed(head.strength)}&middot;${fixed(cosines[at])}) / ${fixed(total)} = <b>${fixed(head.content[at], 3)}</b>`)) +
+      plugged(`<i>row ${at}:</i> exp(${fixed(head.strength)}&middot;${factor(cosines[at])}) / ${fixed(total)} = <b>${fixed(head.content[at], 3)}</b>`)) +
     part("by content, or where it was?", `gate g = ${fixed(head.gate, 3)}: ${gate_words(head.gate)}`, bars("gated", "after the gate"),
       equation(7, "w<sup>g</sup>(i) = g w<sup>c</sup>(i) + (1 &minus; g) w<sub>t&minus;1</sub>(i)") +
       plugged(`<i>row ${at}:</i> ${fixed(head.gate)}&middot;${fixed(head.content[at])} + ${fixed(1 - head.gate)}&middot;${fixed(head.previous[at])} = <b>${fixed(head.gated[at], 3)}</b>`)) +
@@ -99,7 +100,7 @@ function read_card(machine, done, h, column) {
   return `<article class="card"><h3>Read head${read_heads > 1 ? ` ${h + 1}` : ""}: what it reads</h3>` +
     part("the rows, averaged by its weighting", "", vector("reads", "read vector"),
       equation(2, "r = &Sigma;<sub>i</sub> w(i) M(i)") +
-      plugged(`<i>column ${column}:</i> ${fixed(head.weights[at])}&middot;${fixed(done.before[at * m_depth + column])} <i>(row ${at})</i> ${signed(value - own)} <i>(the others)</i> = <b>${fixed(value, 3)}</b>`)) +
+      plugged(`<i>column ${column}:</i> ${fixed(head.weights[at])}&middot;${factor(done.before[at * m_depth + column])} <i>(row ${at})</i> ${signed(value - own)} <i>(the others)</i> = <b>${fixed(value, 3)}</b>`)) +
     "</article>";
 }
 
@@ -118,7 +119,7 @@ function write_card(machine, done, h, column) {
       plugged(`<i>row ${at}, column ${column}:</i> ${fixed(old)}&middot;(1 &minus; ${fixed(w)}&middot;${fixed(head.erase[column])})${others ? " <i>and those of the other heads</i>" : ""} = <b>${fixed(kept, 3)}</b>`)) +
     part("add a", "", vector("add", "add vector"),
       equation(4, "M(i) = M&#x303;(i) + w(i) a") +
-      plugged(`<i>row ${at}, column ${column}:</i> ${fixed(kept)} + ${fixed(w)}&middot;${fixed(head.add[column])}${others ? ` ${signed(added - own)} <i>(others)</i>` : ""} = <b>${fixed(kept + added, 3)}</b>`)) +
+      plugged(`<i>row ${at}, column ${column}:</i> ${fixed(kept)} + ${fixed(w)}&middot;${factor(head.add[column])}${others ? ` ${signed(added - own)} <i>(others)</i>` : ""} = <b>${fixed(kept + added, 3)}</b>`)) +
     "</article>";
 }
 

@@ -116,7 +116,7 @@ function draw_all() {
     (t, c) => ({ value: sequence.inputs[t][c] }), biggest);
   draw_vectors(element("output"), times, output_names.length, width, square, (t, c) => ({
     value: steps[t].probabilities[c],
-    faint: !sequence.weights[t][c],
+    faint: kind !== OTHER_TASK && !sequence.weights[t][c],
     wrong: !kind.guesses && wrong_bit(sequence, steps, t, c),
   }));
   draw_vectors(element("target"), times, output_names.length, width, square,
