@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import logging
+import math
 import platform
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -20,13 +22,13 @@ from omegaconf import OmegaConf
 from runner.config import machine, plan, saved, varied
 from runner.config.schema import ANIMATION, cases_from, task_from
 from runner.errors import ConfigError, RunError
-from runner.reporting import canvas, events, hparams, observers, outcome
+from runner.reporting import canvas, events, hparams, observers, outcome, show
 from runner.reporting.progress import Progress as Terminal
 from runner.reporting.report import Reporter, heads_animation, run_figures
 from runner.reporting.tensorboard import TensorBoardLog
 from runner.store import checkpoint, records
 from runner.store.checkpoint import CHECKPOINTS
-from runner.store.files import METRICS, MODEL, STATUS, make, replace_with, write_json
+from runner.store.files import METRICS, MODEL, STATUS, make, replace_with, write_json, write_text
 from runner.training import build, compiled, data, device, interrupts, worker
 from runner.training.evaluate import Evaluator
 from runner.training.prediction import Predictor
@@ -63,14 +65,14 @@ class _Prepared(NamedTuple):
 
 
 def run(config: Any, directory: Path) -> float:
-    """Train or evaluate, and leave a complete run directory, however it ends.
+    """Train, evaluate or show, and leave a complete run directory, however it ends.
 
     config: as `runner.config.checks.settle` returns it.
     directory: `runner.config.ownership.claimed` for it.
 
     Returns:
         The loss in bits a sequence at the task's deciding case (or the first one evaluated): what
-        a sweeper minimises.
+        a sweeper minimises. Not a number where a machine is only shown.
 
     Raises ConfigError, with nothing written, for what cannot be done.
     """
@@ -82,6 +84,8 @@ def run(config: Any, directory: Path) -> float:
         machine.failures_explained(config, directory),
         compiled.failures_explained(),
     ):
+        if config.mode == "show":
+            return _show(config, directory, begin)
         prepared = _prepare(config, directory)
         begin()
         return _run(config, directory, prepared)
@@ -147,6 +151,24 @@ def _draw(
     page.images(progress.step, pngs)
     if ANIMATION in formats:
         heads_animation(*machine, folder / f"heads.{ANIMATION}")
+
+
+def _show(config: Any, directory: Path, begin: Callable[[], None]) -> float:
+    """Write the page in which a trained machine runs."""
+    device.choose(config.device)
+    task, source = task_from(config), Path(config.checkpoint)
+    model = build.model_from(config, task)
+    _load_weights(model, source / MODEL)
+    begin()
+    name = "/".join(source.parts[-2:])
+    about = f"{name}: {outcome.model_name(config)}, {model.count_params():,} parameters."
+    text, unknown = show.page(model, dataclasses.asdict(task), name, about)
+    write_text(directory / show.PAGE, text)
+    for layer in unknown:
+        log.warning("the page says that it cannot run %s", layer)
+    _write_status(directory, "finished")
+    log.info("open %s in a browser", directory / show.PAGE)
+    return math.nan
 
 
 def _training(

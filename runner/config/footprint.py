@@ -80,7 +80,7 @@ def parts(config: Any) -> list[Part]:
         for key in config.task
         if key.startswith("max_") or key in ("item_length", "bits", "context", "targets")
     )
-    found = [*_evaluation(config, task, sizes)]
+    found = [] if config.mode == "show" else [*_evaluation(config, task, sizes)]
     if config.mode == "train":
         found += [*_training(config, task, sizes)]
     if not _on_gpu(config):

@@ -35,7 +35,7 @@ HOW = (
     *("device", "compilation_cache", "resume", "recipe"),
     *("trainer.verbose", "trainer.histograms", "trainer.profile"),
 )
-NAMES = {"train": "a training", "evaluate": "an evaluation"}
+NAMES = {"train": "a training", "evaluate": "an evaluation", "show": "a page of a machine"}
 CHOICE = ".name"  # the key of the option that was chosen of a group
 MOST_KEYS = 6  # that a refusal lists
 

@@ -1,8 +1,8 @@
 """The configuration of a saved run, with what the person states differently this time.
 
-`mode=evaluate checkpoint=DIR`, `resume=DIR` and `init_from=DIR` take every value from
-`DIR/.hydra/config.yaml`, and over it only what was stated on the command line, so that DIR alone
-is enough. What the saved weights or an exact continuation rule out is refused.
+`checkpoint=DIR` with `mode=evaluate` or `mode=show`, `resume=DIR` and `init_from=DIR` take every
+value from `DIR/.hydra/config.yaml`, and over it only what was stated on the command line, so that
+DIR alone is enough. What the saved weights or an exact continuation rule out is refused.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ CONFIG, OVERRIDES, HYDRA = records.CONFIG, records.OVERRIDES, ".hydra/hydra.yaml
 WHERE = ("mode", "device", "compilation_cache", "checkpoint", "resume")
 RUNS = ("checkpoint", "resume", "init_from")  # keys that name the folder of a run
 FREE_IN_EVALUATION = ("seed", "evaluate", "task", "ntm.n_width", "trainer.verbose", "figures")
+FREE_IN_SHOWING = ("ntm.n_width",)
 FREE_IN_RESUMING = (
     "evaluate",
     "trainer.steps",
@@ -59,6 +60,8 @@ def with_saved(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     """
     _check_alone(config)
     config = _absolute(config)
+    if config.mode == "show":
+        return shown_config(config, overrides, Path(config.checkpoint))
     if config.mode == "evaluate":
         return evaluated_config(config, overrides, Path(config.checkpoint))
     if config.resume is not None:
@@ -91,20 +94,22 @@ def _check_alone(config: DictConfig) -> None:
     for key in RUNS:
         if config[key] is not None and not config[key].strip():
             raise ConfigError(f"{key}= names no folder: state that of a run, or leave it out.")
-    if config.mode == "evaluate" and config.checkpoint is None:
-        raise ConfigError("mode=evaluate needs the run to evaluate: checkpoint=<run folder>.")
-    if config.mode != "evaluate" and config.checkpoint is not None:
+    if config.mode != "train" and config.checkpoint is None:
         raise ConfigError(
-            f"checkpoint={config.checkpoint} is for mode=evaluate: add mode=evaluate, or write "
-            f"resume={config.checkpoint} to go on training, or init_from={config.checkpoint} to "
-            "begin a new training with its weights."
+            f"mode={config.mode} needs the run to {config.mode}: checkpoint=<run folder>."
+        )
+    if config.mode == "train" and config.checkpoint is not None:
+        raise ConfigError(
+            f"checkpoint={config.checkpoint} is for a run that is evaluated or shown: add "
+            f"mode=evaluate or mode=show, or write resume={config.checkpoint} to go on training, "
+            f"or init_from={config.checkpoint} to begin a new training with its weights."
         )
     of_training = {"resume": "goes on with a training", "init_from": "begins a training"}
     for key, what in of_training.items():
-        if config.mode == "evaluate" and config[key] is not None:
+        if config.mode != "train" and config[key] is not None:
             raise ConfigError(
-                f"{key}={config[key]} {what} and mode=evaluate does not train: leave one of them "
-                "out."
+                f"{key}={config[key]} {what} and mode={config.mode} does not train: leave one of "
+                "them out."
             )
     if config.resume is not None and config.init_from is not None:
         raise ConfigError(
@@ -127,6 +132,19 @@ def evaluated_config(config: DictConfig, overrides: Sequence[str], checkpoint: P
     if not _same_encoding(saved, result):
         _refuse_encoding(saved, result)
     return result
+
+
+def shown_config(config: DictConfig, overrides: Sequence[str], checkpoint: Path) -> DictConfig:
+    """Return the configuration to show the machine of the run in the folder `checkpoint` with."""
+    _check_training("checkpoint", checkpoint, MODEL)
+    check_model("checkpoint", checkpoint)
+    saved = load(checkpoint, config)
+    if saved.model.name != "ntm":
+        raise ConfigError(
+            f"mode=show shows a memory and its heads, and checkpoint={shown(checkpoint)} was made "
+            f"with model={saved.model.name}, which has none: state a run with model=ntm."
+        )
+    return _over(saved, config, overrides, FREE_IN_SHOWING, "when a machine is shown")
 
 
 def resumed_config(config: DictConfig, overrides: Sequence[str], resume: Path) -> DictConfig:
@@ -207,10 +225,13 @@ def saved_names(folder: Path, options: Callable[[str], Sequence[str]]) -> dict[s
 def _check_training(key: str, folder: Path, needed: str) -> None:
     """Refuse a folder that is not that of a training which got far enough to leave `needed`."""
     check_folder(key, folder, [CONFIG])
-    if records.raw_config(folder).get("mode") == "evaluate":
+    made = {"evaluate": "an evaluation", "show": "a page"}.get(
+        str(records.raw_config(folder).get("mode"))
+    )
+    if made is not None:
         raise ConfigError(
-            f"{key}={shown(folder)} is the folder of an evaluation, not of a training: state that "
-            "of the run that it evaluated."
+            f"{key}={shown(folder)} is the folder of {made}, not of a training: state that of the "
+            "run that it was made of."
         )
     check_folder(key, folder, [needed])
 

@@ -162,7 +162,7 @@ class Config:
 
     recipe: str | None
     seed: int = seed()
-    mode: str = one_of(["train", "evaluate"])
+    mode: str = one_of(["train", "evaluate", "show"])
     device: str = one_of(["auto", "cpu", "gpu"])
     compilation_cache: str | None
     checkpoint: str | None

@@ -1,0 +1,43 @@
+"""Write the pages of the shipped models and their pictures: `python docs/gallery/make.py`.
+
+The pictures need `chromium` on the path.
+"""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+WINDOW, WIDTH = (1400, 900), 700  # pixels, of what is seen and of the picture
+FRAME = 87  # pixels of height that Chromium takes of a window for itself
+
+
+def write_page(name: str) -> Path:
+    """Show the model of `models/<name>`, and keep the page."""
+    with tempfile.TemporaryDirectory() as folder:
+        stated = ["mode=show", f"checkpoint=models/{name}", f"hydra.run.dir={folder}/run"]
+        subprocess.run([sys.executable, "run.py", *stated], cwd=ROOT, check=True)
+        page = HERE / f"{name}.html"
+        page.write_bytes(Path(folder, "run", "machine.html").read_bytes())
+    return page
+
+
+def write_picture(page: Path) -> None:
+    """A picture of what a page shows first."""
+    picture = page.with_suffix(".png")
+    switches = ["--headless=new", "--no-sandbox", "--hide-scrollbars", "--disable-gpu"]
+    size = f"--window-size={WINDOW[0]},{WINDOW[1] + FRAME}"
+    command = ["chromium", *switches, size, f"--screenshot={picture}", page.as_uri()]
+    subprocess.run(command, check=True)
+    image = Image.open(picture).convert("RGB").crop((0, 0, *WINDOW))
+    image = image.resize((WIDTH, WIDTH * WINDOW[1] // WINDOW[0]), Image.Resampling.LANCZOS)
+    image.quantize(256).save(picture, optimize=True)
+
+
+if __name__ == "__main__":
+    for model in sorted((ROOT / "models").iterdir()):
+        write_picture(write_page(model.name))
