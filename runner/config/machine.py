@@ -77,7 +77,7 @@ def failures_explained(config: Any, directory: Path) -> Iterator[None]:
             text = f"{text} {footprint.in_words(config)}"
         elif _was_deleted(directory):
             text = f"{directory}, or a folder in it, was deleted while the run wrote to it."
-        raise RunError(text + _go_on(directory)) from error
+        raise RunError(text + go_on(directory)) from error
     finally:
         threading.excepthook = shown
 
@@ -90,7 +90,8 @@ def _was_deleted(directory: Path) -> bool:
     )
 
 
-def _go_on(directory: Path) -> str:
+def go_on(directory: Path) -> str:
+    """What to do about a run that this has ended, as a sentence with a space before it."""
     if not any((directory / "checkpoints").glob("step_*.npz")):
         return " It left no checkpoint: start the run again."
     return f" The last checkpoint is whole: go on with resume={directory}."

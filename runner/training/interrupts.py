@@ -16,10 +16,15 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class _Interrupt:
-    """What has come of a signal so far."""
+    """What has come of a signal so far.
+
+    inside: how many `as_exceptions` this is in; came: whether a signal has come inside of them.
+    """
 
     held = False
     waiting = False
+    inside = 0
+    came = False
 
 
 _interrupt = _Interrupt()
@@ -30,21 +35,27 @@ def as_exceptions() -> Iterator[None]:
     """Raise KeyboardInterrupt at the first of these signals; ignore all that follow.
 
     A second one would end the saving: a scheduler's comes to all processes of a sweep, and the end
-    of the sweep sends another.
+    of the sweep sends another. Inside of another `as_exceptions` the signals stay ignored until
+    that one ends, too.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {number: signal.getsignal(number) for number in SIGNALS}
-    _interrupt.held = _interrupt.waiting = False
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # as of a job that a shell runs in the background
-            signal.signal(number, _handle)
+    if not _interrupt.inside:
+        _interrupt.held = _interrupt.waiting = _interrupt.came = False
+    if not _interrupt.came:
+        for number, handler in before.items():
+            if handler is not signal.SIG_IGN:  # as of a job that a shell runs in the background
+                signal.signal(number, _handle)
+    _interrupt.inside += 1
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        _interrupt.inside -= 1
+        if not (_interrupt.inside and _interrupt.came):
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 @contextmanager
@@ -61,6 +72,7 @@ def held() -> Iterator[None]:
 
 
 def _handle(*_: Any) -> None:
+    _interrupt.came = True
     for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)
     if not _interrupt.held:
