@@ -33,7 +33,10 @@ def in_words(config: Any, overrides: Sequence[str], choices: Mapping[str, Any]) 
     """
     pair = f"{choices['task']}/{choices['controller']}"
     if config.recipe is None:
-        text = f"no recipe for {pair}: the plain machine"
+        task = f"{choices['task']}/"
+        others = sorted(name for name in options_of(GROUP) if name.startswith(task))
+        hint = f" (recipe=... takes that of another: {', '.join(others)})" if others else ""
+        text = f"no recipe for {pair}: the plain machine{hint}"
     elif config.recipe == NONE:
         text = "no recipe: the plain machine"
     else:

@@ -101,6 +101,16 @@ def test_feedforward_is_double_dense(task: str, composed: Compose) -> None:
     assert by_one == by_other
 
 
+def test_a_pair_without_a_recipe_falls_back_to_the_plain_machine(composed: Compose) -> None:
+    config = composed("recipe=none")
+    config.recipe = None  # As for a controller that has no file in conf/recipe/<task>/.
+    words = recipe.in_words(config, [], {"task": "ngrams", "controller": "gru"})
+    assert words.startswith("no recipe for ngrams/gru: the plain machine (recipe=... takes that of")
+    assert "ngrams/lstm" in words
+    own = recipe.in_words(config, [], {"task": "reverse_copy", "controller": "lstm"})
+    assert own == "no recipe for reverse_copy/lstm: the plain machine"
+
+
 def test_no_recipe_is_the_plain_machine(composed: Compose) -> None:
     """The values of config.yaml itself, and nothing else that trains."""
     neutral: Any = OmegaConf.to_container(OmegaConf.load(ROOT / "conf/config.yaml"))

@@ -71,18 +71,17 @@ task:
   stutter: 2
 """,
     "controller/gru.yaml": "_target_: their_machines.gru\nname: gru\nunits: 5\n",
-    "recipe/reverse_copy/gru.yaml": """
+    "recipe/reverse_copy/lstm.yaml": """
 # @package _global_
-recipe: reverse_copy/gru
-optimizer:
-  learning_rate: 1e-3
-trainer:
-  steps: 2
+recipe: reverse_copy/lstm
+ntm:
+  gate_offset: 3.0
 """,
 }
 SMALL = (
     *("task.bits=2", "task.max_length=2", "ntm.n_width=3", "ntm.m_depth=2"),
     *("evaluate.cases=[length=2]", "evaluate.sequences=2", "trainer.batch_size=2"),
+    "trainer.steps=2",
 )
 
 
@@ -172,12 +171,14 @@ def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_task_and_a_controller_of_ones_own_train_and_are_evaluated_later(theirs: Path) -> None:
     chosen = ("--config-dir", "conf", "task=reverse_copy", "controller=gru")
+    own_recipe = command(theirs, "--cfg", "job", *chosen[:3], "controller=lstm")
+    assert "gate_offset: 3.0" in own_recipe.stdout
     wrong = command(theirs, *chosen, "controller.units=0")
     assert (wrong.returncode, "controller.units=0 must be at least 1" in wrong.stderr) == (2, True)
 
     trained = command(theirs, *chosen, *SMALL, "hydra.run.dir=run", "controller.units=4")
     assert trained.returncode == 0, trained.stderr
-    assert "recipe reverse_copy/gru" in trained.stdout + trained.stderr
+    assert "no recipe for reverse_copy/gru: the plain machine" in trained.stdout + trained.stderr
     saved: Any = OmegaConf.load(theirs / "run/.hydra/config.yaml")
     assert saved.task._target_ == "their_machines.ReverseCopy"
     assert saved.controller == {
