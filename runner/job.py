@@ -29,11 +29,12 @@ from runner.reporting.tensorboard import TensorBoardLog
 from runner.store import checkpoint, records
 from runner.store.checkpoint import CHECKPOINTS
 from runner.store.files import METRICS, MODEL, STATUS, make, replace_with, write_json, write_text
-from runner.training import build, compiled, data, device, interrupts
+from runner.training import build, data, device, interrupts
 from runner.training.evaluate import Evaluator
 from runner.training.prediction import Predictor
+from runner.training.state import TrainingState
 from runner.training.step import TrainingStep
-from runner.training.train import Progress, Training
+from runner.training.train import Training
 from tasks import Task
 
 log = logging.getLogger(__name__)
@@ -81,7 +82,6 @@ def run(config: Any, directory: Path) -> float:
         interrupts.as_exceptions(),
         _end_recorded(config, directory) as begin,
         machine.failures_explained(config, directory),
-        compiled.failures_explained(),
     ):
         if config.mode == "show":
             return _show(config, directory, begin)
@@ -136,7 +136,7 @@ def _draw(
     directory: Path,
     prepared: _Prepared,
     page: TensorBoardLog,
-    progress: Progress,
+    progress: TrainingState,
     results: Mapping[str, Any],
 ) -> None:
     """The figures of a run, as files in the formats asked for and in TensorBoard."""
@@ -179,7 +179,7 @@ def _training(
 
 def _train(
     config: Any, training: Training, page: TensorBoardLog, path: Path
-) -> tuple[Progress, dict[str, Any]]:
+) -> tuple[TrainingState, dict[str, Any]]:
     """Train, save the model with the weights to evaluate, and say what the training took."""
     trainer = config.trainer
     with Terminal(trainer.steps, trainer.verbose, case=training.task.solved_case()) as terminal:
@@ -206,11 +206,11 @@ def _train(
     }
 
 
-def _trained(source: Path) -> tuple[Progress, dict[str, Any]]:
+def _trained(source: Path) -> tuple[TrainingState, dict[str, Any]]:
     """What the training of a saved run took."""
     trained = records.metrics(source)
     facts = {key: trained.get(key) for key in TRAINED}
-    return Progress(step=facts["steps"] or 0), facts
+    return TrainingState(step=facts["steps"] or 0), facts
 
 
 def _evaluator(config: Any, task: Task, model: keras.Model) -> Evaluator:

@@ -14,7 +14,7 @@ from runner.reporting import charts, figures
 from runner.reporting.progress import Progress as Terminal
 from runner.reporting.tensorboard import TensorBoardLog
 from runner.training.evaluate import Evaluator
-from runner.training.train import Progress
+from runner.training.state import TrainingState
 from tasks import Batch, NGrams, Task, optimal_probabilities
 
 Results = Mapping[str, Mapping[str, float]]
@@ -49,7 +49,7 @@ def run_figures(
     model: keras.Model,
     name: str,
     evaluator: Evaluator,
-    progress: Progress,
+    progress: TrainingState,
     results: Results,
 ) -> dict[str, Figure]:
     """The figures of a finished run: what went in and out, the heads, and the curves.
@@ -126,7 +126,7 @@ def _predictions(
     return figures.predictions_figure(bits, outputs, optimum, title, caption)
 
 
-def _learning(name: str, progress: Progress, task: Task) -> Figure:
+def _learning(name: str, progress: TrainingState, task: Task) -> Figure:
     """The evaluations of the deciding case, with the loss of the training behind them."""
     case = task.solved_case()
     curve = charts.evaluation_curve(progress.history, progress.evaluations, case, "loss_bits")

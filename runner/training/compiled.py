@@ -13,10 +13,12 @@ import platform
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
+
+from platformdirs import user_cache_path
 
 from runner.errors import RunError
 
@@ -41,24 +43,24 @@ DIRECTORY_FLAG = "--tf_xla_persistent_cache_directory"
 def keep(directory: str | None) -> None:
     """Make TensorFlow, which must not be imported yet, keep what it compiles for CPUs.
 
-    directory: where, None for nowhere. Programs of each release of TensorFlow, each kind of
-        processor and other `XLA_FLAGS` are kept apart in it, so that machines of a cluster may
-        share it. A directory that cannot be written is not used, with a warning. `TF_XLA_FLAGS`
-        comes first where it names a directory of its own, or a file of flags. Programs that were
-        cut short are deleted.
+    directory: where, `auto` for the user's directory of caches, None for nowhere. Programs of each
+        release of TensorFlow, each kind of processor and other `XLA_FLAGS` are kept apart in it, so
+        that machines of a cluster may share it. A directory that cannot be written is not used,
+        with a warning. `TF_XLA_FLAGS` comes first where it names a directory of its own, or a file
+        of flags.
     """
     flags = os.environ.get(FLAGS, "").strip()
     if directory is None or DIRECTORY_FLAG in flags or flags[:1] not in ("-", ""):
         return
     try:
-        place = Path(directory).expanduser().absolute() / _kind()
+        chosen = user_cache_path("ntm") if directory == "auto" else Path(directory).expanduser()
+        place = chosen.absolute() / _kind()
         place.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=place):
             pass
         if shutil.disk_usage(place).free < LEAST_FREE:
             raise OSError(f"{place} has less than {LEAST_FREE >> 20} MB of free space")
         prune(place, LARGEST)
-        _delete_damaged(place)
     except (OSError, RuntimeError, ValueError) as error:  # The last two: no path at all.
         log.warning("compiled programs are not kept: %s (compilation_cache=null is quiet)", error)
         return
@@ -66,25 +68,34 @@ def keep(directory: str | None) -> None:
     os.environ[FLAGS] = f"{flags} {own}".strip()
 
 
-@contextmanager
-def failures_explained() -> Iterator[None]:
-    """Turn TensorFlow's error about a kept program into a RunError, and delete all of them.
+def recovered(call: Callable[[], Any], undo: Callable[[], None]) -> Any:
+    """What a call returns that has its programs compiled, or found on disk.
 
-    The error does not say which one it was.
+    Where TensorFlow cannot read or write a program there, all are deleted, since its error does not
+    say which one it was, and the call is made again.
+
+    undo: takes back what the call that failed has changed.
+
+    Raises RunError if that fails, too.
     """
     try:
-        yield
+        return call()
     except Exception as error:
-        reason = _failure(error)
-        place = _directory_in(os.environ.get(FLAGS, ""))
+        reason, place = _failure(error), _directory_in(os.environ.get(FLAGS, ""))
         if reason is None or place is None:
             raise
-        for path in place.glob(PROGRAMS):
-            path.unlink(missing_ok=True)
+    log.warning("compiled programs are deleted in %s and made again (%s)", place, reason)
+    for path in place.glob(PROGRAMS):
+        path.unlink(missing_ok=True)
+    undo()
+    try:
+        return call()
+    except Exception as error:
+        if _failure(error) is None:
+            raise
         raise RunError(
-            f"a compiled program kept in {place} cannot be read or written ({reason}). All "
-            "that were kept there are deleted now: start the run again. If it comes again, name "
-            "another folder with compilation_cache=..., or null to keep none."
+            f"compiled programs cannot be kept in {place} ({_failure(error)}): name another folder "
+            "with compilation_cache=..., or null to keep none."
         ) from error
 
 
@@ -116,42 +127,6 @@ def prune(directory: Path, largest: int) -> None:
             return
         path.unlink(missing_ok=True)
         total -= size
-
-
-def _delete_damaged(directory: Path) -> None:
-    """Delete programs that were cut short, at which TensorFlow would stop."""
-    damaged = [path for path in directory.glob(PROGRAMS) if not _is_whole(path)]
-    for path in damaged:
-        path.unlink(missing_ok=True)
-    if damaged:
-        log.warning(
-            "%d damaged compiled programs deleted in %s; what is needed of them is compiled again",
-            len(damaged),
-            directory,
-        )
-
-
-def _is_whole(path: Path) -> bool:
-    """Whether the parts of a program end where the file does.
-
-    It is a message of Protocol Buffers, whose every part is one byte of tag, its length as digits
-    of base 128, the lowest first and all but the last with the top bit set, and its content. Only
-    tags and lengths are read, so this is quick for hundreds of large files.
-    """
-    try:
-        with path.open("rb", buffering=0) as file:
-            size, position = path.stat().st_size, 0
-            while position < size:
-                file.seek(position)
-                tag, *digits = file.read(11)
-                last = next((i for i, digit in enumerate(digits) if digit < 128), None)
-                if tag % 8 != 2 or last is None:
-                    return False
-                length = sum(digit % 128 << 7 * i for i, digit in enumerate(digits[: last + 1]))
-                position += 2 + last + length
-            return 0 < size == position
-    except FileNotFoundError:
-        return True  # Another run has just deleted it.
 
 
 def _failure(error: Exception) -> str | None:

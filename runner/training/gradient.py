@@ -10,36 +10,45 @@ import keras
 import tensorflow as tf
 
 from runner.training import numbers
-from runner.training.build import logits_model
-from runner.training.numbers import Numbers
+from runner.training.build import logits_model, structure
 
-# Of `ntm.Schedule`, behind the numbers in the vector that a gradient takes.
+# Of `ntm.Schedule`, behind the machines' numbers in the vector that a gradient takes.
 SCALES = ("clip_scale", "clutter_scale")
+
+# What earlier runs of this process have compiled, by the structure of the model.
+_gradients: dict[str, Gradient] = {}
 
 
 class Gradient:
-    """Loss and gradient of a model whose trainable weights are one vector.
+    """Loss and gradient of a model whose trainable weights are one vector, compiled with XLA.
 
     That is in the order of `model.trainable_variables`: a compiled call costs some 10 microseconds
     an array, more than such a small model's arithmetic.
 
     Args:
-        model: a model from `runner.training.build.model_from`.
-        given: the numbers that come in a vector, in front of `SCALES`.
+        model: a model from `runner.training.build.model_from`; only its structure matters.
     """
 
-    def __init__(self, model: keras.Model, given: Numbers) -> None:
+    def __init__(self, model: keras.Model) -> None:
         self.model = logits_model(model)
-        self.machines = numbers.machines_in(self.model)
-        self.given = given
+        self.names = (*numbers.of_machines(self.model), *SCALES)
         self.shapes = [tuple(v.shape) for v in model.trainable_variables]
+        self.compiled = tf.function(self._sums, jit_compile=True, autograph=False)
+
+    @classmethod
+    def of(cls, model: keras.Model) -> Gradient:
+        """The same object for all models of one structure, so that it compiles once."""
+        key = structure(model)
+        if key not in _gradients:
+            _gradients[key] = cls(model)
+        return _gradients[key]
 
     def separate(self, vector: Any) -> list[tf.Tensor]:
         """A vector of all weights as the arrays of `model.trainable_variables`."""
         parts = tf.split(vector, [math.prod(shape) for shape in self.shapes])
         return [tf.reshape(part, shape) for part, shape in zip(parts, self.shapes, strict=True)]
 
-    def __call__(
+    def _sums(
         self,
         at: Any,
         constants: Any,
@@ -53,13 +62,12 @@ class Gradient:
 
         at: the vector of weights at which the gradient of the loss is taken.
         constants: the model's other weights.
-        scalars: the numbers and `SCALES`.
+        scalars: the numbers in `names`.
         """
         trainable = self.separate(at)
-        count = len(self.given.names)
-        scales = dict(zip(SCALES, tf.unstack(scalars[count:], len(SCALES)), strict=True))
-        named = self.given.named(scalars[:count])
-        with numbers.in_machines(self.machines, named, **scales):
+        named = numbers.named(self.names, scalars)
+        scales = {name: named.pop(name) for name in SCALES}
+        with numbers.in_machines(self.model, named, **scales):
             with tf.GradientTape() as tape:
                 tape.watch(trainable)
                 logits, constants = self.model.stateless_call(

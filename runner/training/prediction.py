@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from runner.training import numbers
 from runner.training.build import structure
+from runner.training.program import Program
 from runner.training.sharding import each_shard, usable_shards
 
 # What earlier runs of this process have compiled, by a description of it.
@@ -35,7 +36,7 @@ class Predictor:
         if key not in _probabilities:
             _probabilities[key] = _Probabilities(model, self.shards)
         self.probabilities = _probabilities[key]
-        self.numbers = tf.constant([*numbers.of_machines(model).values()], tf.float32)
+        self.numbers = numbers.vector_of(numbers.of_machines(model))
 
     def __call__(self, inputs: Any, mask: Any, trainable: Sequence[Any] | None = None) -> Any:
         """Probabilities (B, T, output_dim), NumPy, of (B, T, input_dim) with mask (B, T).
@@ -45,7 +46,8 @@ class Predictor:
         weights, constants = _values(self.model)
         if trainable:
             weights = [tf.convert_to_tensor(weight) for weight in trainable]
-        return np.asarray(self.probabilities.run(weights, constants, self.numbers, inputs, mask))
+        arrays = [tf.convert_to_tensor(array) for array in (inputs, mask)]
+        return np.asarray(self.probabilities.run(weights, constants, self.numbers, *arrays))
 
 
 class _Probabilities:
@@ -56,7 +58,7 @@ class _Probabilities:
         self.names = [*numbers.of_machines(model)]
         self.shards = shards
         self.compiled = tf.function(self._compiled, jit_compile=True, autograph=False)
-        self.run = tf.function(self._run, autograph=False)
+        self.run = Program(self._run)
 
     def _run(self, weights: Any, constants: Any, scalars: Any, inputs: Any, mask: Any) -> Any:
         parts = each_shard(
@@ -67,8 +69,7 @@ class _Probabilities:
         return tf.concat(parts, axis=0)
 
     def _compiled(self, weights: Any, constants: Any, scalars: Any, inputs: Any, mask: Any) -> Any:
-        named = dict(zip(self.names, tf.unstack(scalars, len(self.names)), strict=True))
-        with numbers.in_machines(numbers.machines_in(self.model), named):
+        with numbers.in_machines(self.model, numbers.named(self.names, scalars)):
             outputs, _ = self.model.stateless_call(
                 weights, constants, inputs, mask=mask, training=False
             )

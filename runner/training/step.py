@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
@@ -21,10 +21,16 @@ import numpy as np
 import tensorflow as tf
 
 from runner.training import numbers
-from runner.training.build import optimizer_from, plain, schedule_of, structure
+from runner.training.build import (
+    logits_model,
+    optimizer_from,
+    plain,
+    schedule_of,
+    structure,
+)
 from runner.training.clipping import Clipping, norm_of
 from runner.training.gradient import Gradient, vector_of
-from runner.training.numbers import Numbers
+from runner.training.program import Program
 from runner.training.sharding import sums_over_shards, usable_shards
 from runner.training.weight_noise import WeightNoise
 
@@ -93,20 +99,20 @@ class TrainingStep:
     ) -> None:
         self.optimizer = optimizer
         self.shards = usable_shards(batch_size, shards)
-        bounds = {"clip_norm": clip_norm, "clip_norm_ratio": clip_norm_ratio}
-        self.numbers = Numbers(
-            _numbers(
-                model,
-                optimizer,
-                **bounds,
-                ema_decay=ema_decay,
-                state_clip_growth=state_clip_growth,
-                steps=steps,
-            )
-        )
+        settings = {
+            "clip_norm": clip_norm,
+            "clip_norm_ratio": clip_norm_ratio,
+            "ema_decay": ema_decay,
+        }
+        values = _numbers(optimizer, state_clip_growth, steps, **settings)
+        self.names = tuple(values)
+        self.numbers = tf.Variable(numbers.vector_of(values), trainable=False, name="numbers")
+        of_machines = numbers.vector_of(numbers.of_machines(model))
+        self.machine_numbers = tf.Variable(of_machines, trainable=False, name="machine_numbers")
         self.clipping = Clipping(quadratic_clip)
-        self.gradient = Gradient(model, self.numbers)
-        self.model = self.gradient.model
+        self.gradient = Gradient.of(model)
+        self.gradients = self.gradient.compiled
+        self.model = logits_model(model)
         self.weights = keras.Variable(vector_of(model.trainable_variables), name="weights")
         optimizer.build([self.weights])
         self._untrained = [tf.identity(v.value) for v in optimizer.variables]
@@ -116,10 +122,8 @@ class TrainingStep:
         self.noise = None
         if weight_noise is not None:
             self.noise = WeightNoise(self.weights.shape[0], weight_noise, seed)
-        self.gradients = tf.function(self.gradient.__call__, jit_compile=True, autograph=False)
         self.update = tf.function(self._update, jit_compile=True, autograph=False)
-        self.run = tf.function(self._run, autograph=False)
-        self._runs: dict[Any, Callable[..., StepResult]] = {}
+        self.run = Program(self._run, lambda: self.variables)
 
     @classmethod
     def from_config(cls, config: Any, model: keras.Model) -> TrainingStep:
@@ -156,7 +160,8 @@ class TrainingStep:
         **settings: Any,
     ) -> None:
         """Take over the numbers of another run's configuration."""
-        self.numbers.assign(_numbers(model, optimizer, **settings))
+        self.numbers.assign(numbers.vector_of(_numbers(optimizer, **settings)))
+        self.machine_numbers.assign(numbers.vector_of(numbers.of_machines(model)))
         if self.noise is not None and weight_noise is not None:
             self.noise.deviation = weight_noise
         optimizer.build([self.weights])
@@ -190,12 +195,8 @@ class TrainingStep:
 
     def __call__(self, inputs: Any, targets: Any, weights: Any, mask: Any) -> StepResult:
         """Train on one batch: (B, T, input_dim), twice (B, T, output_dim), and (B, T) bool."""
-        batch = self.on_device((inputs, targets, weights, mask))
-        # Looking the function up by itself takes TensorFlow 0.13 ms a call.
-        shapes = tuple(array.shape for array in batch)
-        if shapes not in self._runs:
-            self._runs[shapes] = self.run.get_concrete_function(*batch)
-        return self._runs[shapes](*batch)
+        result: StepResult = self.run(*self.on_device((inputs, targets, weights, mask)))
+        return result
 
     @property
     def variables(self) -> list[Any]:
@@ -226,14 +227,14 @@ class TrainingStep:
         return weights if self.noise is None else weights + self.noise.after(updates)
 
     def scalars(self, updates: Any) -> tf.Tensor:
-        """The numbers that the gradient takes after so many updates, as `Gradient` does."""
+        """The numbers that the gradient takes after so many updates, as `Gradient` names them."""
         updates = tf.cast(updates, tf.float32)
-        named = self.numbers.named(self.numbers.vector)
+        named = numbers.named(self.names, self.numbers)
         scales = [
             tf.exp(named["state_clip_growth"] * updates),
             tf.minimum(updates * named["inverse_steps"], 1.0),
         ]
-        return tf.concat([self.numbers.vector, tf.stack(scales)], axis=0)
+        return tf.concat([self.machine_numbers, tf.stack(scales)], axis=0)
 
     def _run(self, inputs: Any, targets: Any, weights: Any, mask: Any) -> StepResult:
         constants = [tf.identity(v.value) for v in self.model.non_trainable_variables]
@@ -254,7 +255,7 @@ class TrainingStep:
 
     def _update(self, gradient: Any, bits: Any) -> tuple[Any, Any]:
         """Clip, update unless the gradient is out of bounds, and average. `(norm, skipped)`."""
-        named = self.numbers.named(self.numbers.vector)
+        named = numbers.named(self.names, self.numbers)
         gradient = gradient / bits
         norm = norm_of(gradient)
         sound = tf.math.is_finite(norm)
@@ -266,8 +267,8 @@ class TrainingStep:
         ]
         before = [tf.identity(variable) for variable in variables]
         schedule = schedule_of(self.optimizer)
-        taking = (named.get("learning_rate"), named["inverse_steps"])
-        with schedule.taking(*taking) if schedule else nullcontext():
+        taken = (named["learning_rate"], named["inverse_steps"])
+        with schedule.taking(*taken) if schedule else nullcontext():
             self.optimizer.apply([gradient * scale], [self.weights])
         for variable, old in zip(variables, before, strict=True):
             variable.assign(tf.where(sound, variable, old))
@@ -287,21 +288,19 @@ class TrainingStep:
 
 
 def _numbers(
-    model: keras.Model,
     optimizer: keras.optimizers.Optimizer,
     state_clip_growth: float,
     steps: int,
     **optional: float | None,
 ) -> dict[str, float]:
-    """All that is a number to the compiled step of a training.
+    """All that is a number to the compiled update.
 
     Of the steps the inverse: a division by a constant is such a product to XLA, to the last bit.
     """
     schedule = schedule_of(optimizer)
     return {
         **{name: value for name, value in optional.items() if value is not None},
-        **numbers.of_machines(model),
-        **({} if schedule is None else {"learning_rate": schedule.rate}),
+        "learning_rate": schedule.rate if schedule else 0.0,  # else a variable of the optimizer
         "state_clip_growth": math.log(state_clip_growth) / steps,
         "inverse_steps": float(1 / np.float32(steps)),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,39 +19,12 @@ from runner.store.files import HISTORY, write_json
 from runner.training import build, data, interrupts
 from runner.training.dispatch import AHEAD, async_dispatch
 from runner.training.evaluate import Evaluator
+from runner.training.finiteness import Finiteness
+from runner.training.state import TrainingState
 from runner.training.step import StepResult, TrainingStep
 from tasks import Task
 
 log = logging.getLogger(__name__)
-
-# So many gradients in a row that are not finite end a run.
-MOST_SKIPPED = 10
-
-
-@dataclass
-class Progress:
-    """What a run has done so far, kept in its checkpoints.
-
-    seconds: training alone, without compilation and evaluation, of `timed_steps` steps.
-    restarts: how often it has begun again with other weights; steps and sequences count on.
-    began: the step before the first one of the present weights.
-    judged: whether it was decided to keep them.
-    history: the training curve, a point every `log_every` steps.
-    unlogged: what the steps since the last point gave, each as a `StepResult` lists it.
-    evaluations: the results of the scheduled evaluations.
-    """
-
-    step: int = 0
-    seconds: float = 0.0
-    timed_steps: int = 0
-    compile_seconds: float = 0.0
-    solved_at_sequences: int | None = None
-    restarts: int = 0
-    began: int = 0
-    judged: bool = False
-    history: list[dict[str, float]] = field(default_factory=list)
-    unlogged: list[list[float]] = field(default_factory=list)
-    evaluations: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Watcher(Protocol):
@@ -114,23 +87,23 @@ class Training:
         self.evaluator = evaluator
         self.directory = directory
         self.observers = observers
-        self.progress = Progress()
+        self.progress = TrainingState()
         self._pending: list[tuple[int, StepResult]] = []
         self._compiled = False
-        self._skipped = 0
+        self.finiteness = Finiteness(config, self.weights, self.gradients)
         self._rated = (0, 0.0)
 
     def restore(self, path: Path) -> None:
         """Go on from a checkpoint. Raises ConfigError when it does not fit."""
         progress = checkpoint.restore(path, self.step.variables)
         try:
-            self.progress = Progress(**progress)
+            self.progress = TrainingState(**progress)
         except TypeError as error:
             raise ConfigError(f"{path} is no checkpoint of this version ({error}).") from None
         self._rated = (self.progress.step, self.progress.seconds)
         self.step.reseed(self._seed(self.progress.restarts))
 
-    def run(self, watcher: Watcher) -> Progress:
+    def run(self, watcher: Watcher) -> TrainingState:
         """Train to the end of the budget, or until solved if the configuration says so.
 
         watcher: is told how it goes.
@@ -152,7 +125,9 @@ class Training:
             for observer in self.observers:
                 observer.close(self)
         if not self._keep():
-            raise RunError(f"{self._not_finite(self.progress.step)} {self._what_is_kept()}")
+            raise RunError(
+                f"{self.finiteness.broken_by(self.progress.step)} {self._what_is_kept()}"
+            )
         return self.progress
 
     def weights(self) -> dict[str, np.ndarray]:
@@ -251,7 +226,7 @@ class Training:
                 if number % trainer.checkpoint_every == 0:
                     self._collect()
                     if not self._write():
-                        raise RunError(self._not_finite(number))
+                        raise RunError(self.finiteness.broken_by(number))
         return False
 
     def _ends_after(self, number: int) -> bool | None:
@@ -345,7 +320,7 @@ class Training:
             rows = [_numbers_of(result) for _, result in self._pending]
             self._pending = []
             self.progress.seconds += time.perf_counter() - start
-            self._check_finite(numbers, rows)
+            self.finiteness.check(numbers, rows)
             self.progress.unlogged += rows
 
     def _log(self) -> None:
@@ -379,49 +354,6 @@ class Training:
         steps, seconds = progress.step - self._rated[0], progress.seconds - self._rated[1]
         self._rated = (progress.step, progress.seconds)
         return steps * self.config.trainer.batch_size / seconds if seconds > 0 else 0.0
-
-    def _check_finite(self, numbers: list[int], table: list[list[float]]) -> None:
-        """Stop at a loss that is not finite, or at too many gradients in a row that are not.
-
-        A gradient through hundreds of steps may overflow once although the loss is sound. Its
-        update was not made, and the training goes on.
-        """
-        for number, (loss, _, norm, skipped) in zip(numbers, table, strict=True):
-            self._skipped = self._skipped + 1 if skipped else 0
-            if not np.isfinite(loss) or self._skipped == MOST_SKIPPED:
-                break
-            if skipped:
-                log.warning("step %d: the gradient's norm is %g, no update made", number, norm)
-        else:
-            return
-        raise RunError(
-            f"step {number}: the loss is {loss:.4g} bits a sequence and the gradient's norm "
-            f"{norm:.4g}; first not finite: {self._first_not_finite(number)}. {self._advice()}"
-        )
-
-    def _not_finite(self, number: int) -> str:
-        """What to say of an update that has left numbers that are not finite."""
-        weight = _not_finite_in(self.weights())
-        found = f"the weight {weight}" if weight else "the optimizer's state"
-        return f"step {number}: {found} is not finite after this update. {self._advice()}"
-
-    def _advice(self) -> str:
-        trainer, optimizer = self.config.trainer, self.config.optimizer
-        return (
-            f"A smaller optimizer.learning_rate (now {optimizer.learning_rate:g}) or "
-            f"trainer.clip_norm (now {trainer.clip_norm}), or a larger optimizer.epsilon (now "
-            f"{optimizer.epsilon:g}), may help."
-        )
-
-    def _first_not_finite(self, number: int) -> str:
-        """Name of the first weight, or else the first gradient, of a step that is not finite."""
-        found = _not_finite_in(self.weights())
-        if found:
-            return f"the weight {found}"
-        found = _not_finite_in(self.gradients(number))
-        if found:
-            return f"the gradient of {found}"
-        return "the loss, with gradients that are finite again on the present weights"
 
     def _evaluate(self) -> None:
         """Evaluate the present weights, and tell the watcher."""
@@ -457,11 +389,6 @@ class Training:
                 cases=[case],
             )
         return results
-
-
-def _not_finite_in(named: dict[str, np.ndarray]) -> str | None:
-    """The first name whose array holds a number that is not finite."""
-    return next((name for name, array in named.items() if not np.isfinite(array).all()), None)
 
 
 def _numbers(summary: dict[str, Any]) -> dict[str, float]:

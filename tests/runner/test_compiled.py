@@ -20,9 +20,9 @@ from runner.training import compiled
 compiled.keep(sys.argv[1])
 with quiet.native_notices():
     import tensorflow as tf
-function = tf.function(lambda x: 3.0 * x + 1.0, jit_compile=True)
-with compiled.failures_explained():
-    print(float(function(tf.constant(2.0))))
+    from runner.training.program import Program
+function = Program(tf.function(lambda x: 3.0 * x + 1.0, jit_compile=True))
+print(float(function(tf.constant(2.0))))
 """
 
 
@@ -71,51 +71,17 @@ def test_programs_of_other_flags_are_kept_apart(
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_damaged_program_does_not_stop_the_next_run_but_one(tmp_path: Path) -> None:
-    """One that was cut short is found at the start, others only when TensorFlow reads them."""
+def test_a_damaged_program_is_made_again(tmp_path: Path) -> None:
     run(tmp_path)
     [program] = tmp_path.rglob("xla_compile_cache*")
     content = program.read_bytes()
-
-    program.write_bytes(content[:-1])
-    done = run(tmp_path)
-    assert done.stdout == "7.0\n"
-    assert "1 damaged compiled programs deleted" in done.stderr
-    assert program.stat().st_size == len(content)
-
     middle = len(content) // 2
-    program.write_bytes(content[:middle] + bytes(len(content) - middle))
-    done = run(tmp_path)
-    assert "RunError: a compiled program kept in" in done.stderr
-    assert not program.exists()
-    assert run(tmp_path).stdout == "7.0\n"
-
-
-# Two parts, of 3 bytes and of 300 (44 and twice 128).
-WHOLE = b"\x0a\x03abc" + b"\x12\xac\x02" + bytes(300)
-
-
-def test_only_programs_that_were_cut_short_are_deleted(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    def kept(content: bytes) -> bool:
-        compiled.keep(str(tmp_path))
-        os.environ[compiled.FLAGS] = ""
-        [folder] = tmp_path.iterdir()
-        program = folder / "xla_compile_cache__1.pb"
-        program.write_bytes(content)
-        compiled.keep(str(tmp_path))
-        os.environ[compiled.FLAGS] = ""
-        return program.exists()
-
-    assert kept(WHOLE)
-    assert kept(WHOLE[:5])
-    assert not caplog.text
-    for length in (0, 1, 2, 4, 6, 7, 8, 100, len(WHOLE) - 1):
-        assert not kept(WHOLE[:length]), length
-    assert not kept(bytes(len(WHOLE)))
-    assert not kept(b"a text\n")
-    assert "1 damaged compiled programs deleted" in caplog.text
+    for damaged in (content[:-1], content[:middle] + bytes(len(content) - middle)):
+        program.write_bytes(damaged)
+        done = run(tmp_path)
+        assert done.stdout == "7.0\n"
+        assert "compiled programs are deleted in" in done.stderr
+        assert program.stat().st_size == len(content)
 
 
 def test_nothing_is_kept_on_a_full_disk(
@@ -128,8 +94,13 @@ def test_nothing_is_kept_on_a_full_disk(
     assert "less than 32 MB of free space" in caplog.text
 
 
+def full_disk(folder: Path) -> OSError:
+    reason = f"{folder}/xla_compile_cache__1.pb.tmp; No space left on device"
+    return OSError(f"Graph execution error:\n\n{reason}\n\t[[{{{{node x}}}}]]")
+
+
 @pytest.mark.parametrize("quoted", [False, True])
-def test_a_program_that_cannot_be_written_ends_the_run_with_a_reason(
+def test_a_program_that_can_never_be_written_ends_the_run_with_a_reason(
     quoted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if quoted:
@@ -137,22 +108,53 @@ def test_a_program_that_cannot_be_written_ends_the_run_with_a_reason(
         tmp_path.mkdir()
     named = f"{compiled.DIRECTORY_FLAG}={compiled._quoted(tmp_path) if quoted else tmp_path}"
     monkeypatch.setenv(compiled.FLAGS, f"{named} --other")
-    reason = f"{tmp_path}/xla_compile_cache__1.pb.tmp; No space left on device"
     (tmp_path / "xla_compile_cache__2.pb").touch()
     (tmp_path / "of somebody else").touch()
-    with pytest.raises(RunError) as stopped, compiled.failures_explained():
-        raise OSError(f"Graph execution error:\n\n{reason}\n\t[[{{{{node x}}}}]]")
-    assert f"({reason})" in str(stopped.value)
+
+    def fails() -> None:
+        raise full_disk(tmp_path)
+
+    with pytest.raises(RunError) as stopped:
+        compiled.recovered(fails, lambda: None)
+    assert "xla_compile_cache__1.pb.tmp; No space left on device)" in str(stopped.value)
     assert "compilation_cache=" in str(stopped.value)
     assert [path.name for path in tmp_path.iterdir()] == ["of somebody else"]
 
 
-def test_another_error_is_not_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_failed_call_has_changed_is_undone_before_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(compiled.FLAGS, f"{compiled.DIRECTORY_FLAG}={tmp_path}")
+    done: list[str] = []
+
+    def call() -> str:
+        done.append("call")
+        if len(done) == 1:
+            raise full_disk(tmp_path)
+        return "result"
+
+    assert compiled.recovered(call, lambda: done.append("undo")) == "result"
+    assert done == ["call", "undo", "call"]
+
+
+def test_another_error_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(compiled.FLAGS, f"{compiled.DIRECTORY_FLAG}={tmp_path}")
     (tmp_path / "xla_compile_cache__2.pb").touch()
-    with pytest.raises(ValueError, match="shapes"), compiled.failures_explained():
+
+    def fails() -> None:
         raise ValueError("the shapes differ")
+
+    with pytest.raises(ValueError, match="shapes"):
+        compiled.recovered(fails, fails)
     assert list(tmp_path.iterdir())
+
+
+def test_auto_is_the_user_s_directory_of_caches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled, "user_cache_path", lambda name: tmp_path / name)
+    compiled.keep("auto")
+    assert str(tmp_path / "ntm") in os.environ[compiled.FLAGS]
 
 
 def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ import tensorflow as tf
 from omegaconf import DictConfig, OmegaConf
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 
+import runner.training.dispatch
+import runner.training.gradient
 import runner.training.prediction
 import runner.training.step
 from runner import job
@@ -120,6 +122,7 @@ def test_a_run_compiles_its_step_and_its_predictions_once(
     monkeypatch.setattr(Training, "run", watched)
     # As in a process that has compiled nothing yet.
     monkeypatch.setattr(runner.training.step, "_steps", {})
+    monkeypatch.setattr(runner.training.gradient, "_gradients", {})
     monkeypatch.setattr(runner.training.prediction, "_probabilities", {})
     run(composed(*TINY, "trainer.steps=8"), tmp_path)
     (training,) = trainings
@@ -452,7 +455,7 @@ def test_a_step_that_fails_on_its_way_loses_none_before_it(
     config = composed(*TINY, "trainer.steps=20", f"trainer.log_every={log_every}")
     with pytest.raises(tf.errors.InvalidArgumentError, match="worn out"):
         run(config, tmp_path)
-    assert 7 <= len(waited) <= 7 + runner.training.step.AHEAD
+    assert 7 <= len(waited) <= 7 + runner.training.dispatch.AHEAD
     assert not any(waited)
     assert tf.config.experimental.get_synchronous_execution()
     assert "worn out" in read(tmp_path, "status.json")["error"]

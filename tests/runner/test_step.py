@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 from omegaconf import DictConfig
 
-from ntm import Schedule
+import runner.training.gradient
+import runner.training.step
 from runner.config.schema import task_from
 from runner.training import build, data
 from runner.training.prediction import Predictor
@@ -122,7 +123,7 @@ def test_an_update_is_no_longer_than_its_bound(
 ) -> None:
     step = made(config, task, **settings)
     usual = 2e-3
-    step.norm_mean.assign(usual)
+    step.clipping.norm_mean.assign(usual)
     before = weights(step)
     norm = float(step(*batches[0][:4]).gradient_norm)
     bound = min(settings["clip_norm"], settings.get("clip_norm_ratio", np.inf) * usual)
@@ -138,7 +139,7 @@ def test_a_longer_gradient_fades(config: DictConfig, task: Task, batches: list[B
     expected = norm / (norm / 1e-3) ** 2
     assert expected < 1e-3
     assert np.linalg.norm(weights(step) - before) == pytest.approx(expected, rel=1e-3)
-    assert float(step.norm_mean) == pytest.approx(expected, rel=1e-3)
+    assert float(step.clipping.norm_mean) == pytest.approx(expected, rel=1e-3)
 
 
 def test_a_gradient_within_its_bound_does_not_fade(
@@ -150,14 +151,14 @@ def test_a_gradient_within_its_bound_does_not_fade(
     assert np.linalg.norm(weights(step) - before) == pytest.approx(norm, rel=1e-3)
 
 
-@pytest.mark.slow  # Four steps to compile.
 def test_the_bound_on_gradients_of_states_grows(
     composed: Compose, task: Task, batches: list[Batch]
 ) -> None:
-    """By the square root of the factor in each of two steps, in one compilation."""
+    """By the square root of the factor in each of two steps."""
     bounds = [1e-4, 1e-3, 1e-2]
     first, *others = (composed(*TINY, f"ntm.state_clip_norm={bound}") for bound in bounds)
     step = made(first, task, state_clip_growth=100.0, steps=2)
+    traced = step.gradients.experimental_get_tracing_count()
     found = []
     for config, batch in zip((first, *others), batches, strict=False):
         fixed = made(config, task)
@@ -168,15 +169,14 @@ def test_the_bound_on_gradients_of_states_grows(
         np.testing.assert_allclose(weights(step), weights(fixed), rtol=1e-5, atol=1e-7)
         found.append(weights(step) - before)
     assert np.linalg.norm(found[2] - found[0]) > 1e-3
-    assert step.gradients.experimental_get_tracing_count() == 1
+    assert step.gradients.experimental_get_tracing_count() <= traced + 1
 
 
 def test_the_clutter_of_memory_grows_to_all_of_it(
     composed: Compose, task: Task, batches: list[Batch]
 ) -> None:
-    """From nothing to all, in equal parts over the steps, in one compilation."""
+    """From nothing to all, in equal parts over the steps."""
     step = made(composed(*TINY, "ntm.perturbation.memory_clutter=4"), task, steps=2)
-    whole = Schedule(tf.constant(1.0), tf.constant(1.0))
     found = []
     for updates, size in enumerate((1e-9, 2.0)):
         fixed = made(composed(*TINY, f"ntm.perturbation.memory_clutter={size}"), task)
@@ -184,20 +184,16 @@ def test_the_clutter_of_memory_grows_to_all_of_it(
             each.gradients(
                 step.weights.value,
                 [v.value for v in fixed.model.non_trainable_variables],
-                schedule,
+                each.scalars(after),
                 *batches[0][:4],
             )[1][0].numpy()
-            for each, schedule in ((step, step.schedule(updates)), (fixed, whole))
+            for each, after in ((step, updates), (fixed, 1))
         ]
         np.testing.assert_allclose(*gradients, rtol=1e-4, atol=1e-6)
         found.append(gradients[0])
     assert np.linalg.norm(found[1] - found[0]) > 0.01 * np.linalg.norm(found[0])
-    assert [float(step.schedule(updates).clutter_scale) for updates in (0, 1, 2, 5)] == [
-        0,
-        0.5,
-        1,
-        1,
-    ]
+    place = step.gradient.names.index("clutter_scale")
+    assert [float(step.scalars(updates)[place]) for updates in (0, 1, 2, 5)] == [0, 0.5, 1, 1]
     assert step.gradients.experimental_get_tracing_count() == 1
 
 
@@ -207,7 +203,7 @@ def test_the_mean_norm_counts_clipped_norms(
     step = made(config, task, clip_norm=1e-3)
     for batch in batches:
         step(*batch[:4])
-    assert float(step.norm_mean) == pytest.approx(1e-3, rel=1e-3)
+    assert float(step.clipping.norm_mean) == pytest.approx(1e-3, rel=1e-3)
 
 
 def noisy(step: TrainingStep) -> np.ndarray:
@@ -225,7 +221,7 @@ def test_the_gradient_is_taken_at_noisy_weights(
     assert noise.std() == pytest.approx(0.1, rel=0.2)
     assert abs(noise.mean()) < 0.03
     constants = [v.value for v in step.model.non_trainable_variables]
-    (_, _, bits), (gradient,), _ = step.gradients(at, constants, step.schedule(0), *batches[0][:4])
+    (_, _, bits), (gradient,), _ = step.gradients(at, constants, step.scalars(0), *batches[0][:4])
     expected = before - gradient.numpy() / float(bits)
     step(*batches[0][:4])
     np.testing.assert_allclose(weights(step), expected, rtol=1e-4, atol=1e-6)
@@ -248,12 +244,12 @@ def test_an_update_that_is_not_finite_is_not_made(
 ) -> None:
     step = made(config, task, ema_decay=0.5)
     step(*batches[0][:4])
-    before, mean = weights(step), float(step.norm_mean)
+    before, mean = weights(step), float(step.clipping.norm_mean)
     broken = np.where(batches[1].loss_mask > 0, np.inf, 1.0).astype(np.float32)
     result = step(batches[1].inputs, batches[1].targets, broken, batches[1].mask)
     assert float(result.skipped) == 1
     np.testing.assert_array_equal(weights(step), before)
-    assert float(step.norm_mean) == pytest.approx(mean)
+    assert float(step.clipping.norm_mean) == pytest.approx(mean)
     assert int(step.optimizer.iterations.numpy()) == 2
     assert float(step(*batches[2][:4]).skipped) == 0
     assert np.abs(weights(step) - before).max() > 0
@@ -272,43 +268,48 @@ def test_the_average_follows_the_weights(
     np.testing.assert_allclose(average, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_a_second_run_trains_like_in_a_process_of_its_own(
+def test_a_run_with_other_numbers_shares_the_program_and_trains_like_alone(
     composed: Compose, batches: list[Batch]
 ) -> None:
     """It takes over what the first compiled, and nothing else."""
+    first_numbers = (
+        *("ntm.state_clip_norm=3", "ntm.gate_offset=1", "ntm.sharpness_offset=1"),
+        *("ntm.perturbation.memory_clutter=1", "ntm.perturbation.read_noise=0.1"),
+        *("ntm.perturbation.weighting_leak=0.1", "ntm.perturbation.weighting_drift=0.1"),
+        *("trainer.clip_norm=1", "trainer.clip_norm_ratio=3", "trainer.ema_decay=0.9"),
+        *("trainer.weight_noise=0.1", "trainer.state_clip_growth=10", "trainer.steps=10"),
+        *("optimizer.schedule=cosine", "optimizer.learning_rate=0.001", "seed=1"),
+    )
+    others = [re.sub("=1$", "=2", re.sub("[13]$", "2", setting)) for setting in first_numbers]
+    others = [setting.replace("0.9", "0.8").replace("steps=10", "steps=20") for setting in others]
 
     def trained(step: TrainingStep) -> list[np.ndarray]:
         for batch in batches:
             step(*batch[:4])
         return [np.array(keras.ops.convert_to_numpy(variable)) for variable in step.variables]
 
-    def configured(seed: int) -> tuple[DictConfig, keras.Model]:
-        config = composed(*TINY, f"trainer.batch_size={BATCH}", f"seed={seed}")
+    def configured(*numbers: str) -> tuple[DictConfig, keras.Model]:
+        config = composed(*TINY, f"trainer.batch_size={BATCH}", *numbers)
         return config, build.model_from(config, task_from(config))
 
-    first = TrainingStep.from_config(*configured(1))
-    trained(first)
-    second = TrainingStep.from_config(*configured(2))
+    first = TrainingStep.from_config(*configured(*first_numbers))
+    before = trained(first)
+    second = TrainingStep.from_config(*configured(*others))
     assert second is first
-    config, model = configured(2)
-    alone = TrainingStep(
-        model,
-        build.optimizer_from(config),
-        BATCH,
-        clip_norm=config.trainer.clip_norm,
-        clip_norm_ratio=config.trainer.clip_norm_ratio,
-        ema_decay=config.trainer.ema_decay,
-        weight_noise=config.trainer.weight_noise,
-        state_clip_growth=config.trainer.state_clip_growth,
-        steps=config.trainer.steps,
-        seed=2,
-    )
-    for variable, expected in zip(trained(second), trained(alone), strict=True):
-        np.testing.assert_array_equal(variable, expected)
+    after = trained(second)
     assert second.gradients.experimental_get_tracing_count() == 1
+    assert second.update.experimental_get_tracing_count() == 1
+    assert not np.allclose(before[0], after[0])
 
-    config, model = configured(2)
-    config.trainer.clip_norm_ratio = 2.0
+    with pytest.MonkeyPatch.context() as patch:  # As in a process of its own.
+        patch.setattr(runner.training.step, "_steps", {})
+        patch.setattr(runner.training.gradient, "_gradients", {})
+        alone = TrainingStep.from_config(*configured(*others))
+    for variable, expected in zip(after, trained(alone), strict=True):
+        np.testing.assert_array_equal(variable, expected)
+
+    config, model = configured(*others)
+    config.trainer.clip_norm_ratio = None
     assert TrainingStep.from_config(config, model) is not first
 
 
@@ -318,9 +319,10 @@ def test_one_compilation_serves_all_lengths(
     step = made(config, task)
     lengths = {int(batch.mask.sum(axis=1).max()) for batch in batches}
     assert len(lengths) > 1
+    traced = step.gradients.experimental_get_tracing_count()
     for batch in batches:
         step(*batch[:4])
-    assert step.gradients.experimental_get_tracing_count() == 1
+    assert step.gradients.experimental_get_tracing_count() <= traced + 1
     assert step.update.experimental_get_tracing_count() == 1
 
 
@@ -337,7 +339,7 @@ def test_a_step_never_leaves_the_device(
     arrays = [tf.constant(array) for array in batches[0][:4]]
     loops = {"gradients": 3, "update": 0}
     arguments = {
-        "gradients": (at, constants, step.schedule(0), *arrays),
+        "gradients": (at, constants, step.scalars(0), *arrays),
         "update": (at, tf.constant(1.0)),
     }
     for name, count in loops.items():
@@ -354,8 +356,8 @@ def test_a_batch_takes_as_many_compiled_calls_as_shards(
     step = made(config, task, shards=2)
     for batch in batches:
         step(*batch[:4])
-    assert step.run.experimental_get_tracing_count() == 1
-    graph = step.run.get_concrete_function(*batches[0][:4]).graph
+    assert step.run.function.experimental_get_tracing_count() == 1
+    graph = step.run.function.get_concrete_function(*batches[0][:4]).graph
     calls = [op for op in graph.get_operations() if "PartitionedCall" in op.type]
     assert len(calls) == 2 + 1  # A gradient a shard, and the update.
     assert not [op.type for op in graph.get_operations() if "PyFunc" in op.type]
