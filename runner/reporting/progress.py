@@ -6,6 +6,7 @@ live line and the tables are drawn by rich, and the live line only in a terminal
 
 import logging
 import math
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -66,7 +67,7 @@ class Progress:
         self.best: float | None = None
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal and not self._console.is_dumb_terminal:
+        if _has_live_line(self._console):
             terminal = (sys.stdout, sys.stderr)
             self._live = self._open.enter_context(_live_line(self._console))
             self._live.add_task("compiling the first step", total=self._total)
@@ -166,8 +167,9 @@ def print_results(
         wide = console.options.update(width=PLAIN_WIDTH)
         needed = wide.update(width=Measurement.get(console, wide, table).maximum)
         text = "".join(segment.text for segment in console.render(table, needed))
-        for line in text.splitlines():
-            console.print(line.rstrip(), markup=False, highlight=False, soft_wrap=True)
+        lines = "\n".join(line.rstrip() for line in text.splitlines())
+        # At once: a notebook frames whatever is printed at a time.
+        console.print(lines, markup=False, highlight=False, soft_wrap=True)
 
 
 def breakdown_text(case: str, summary: Mapping[str, Any]) -> str:
@@ -217,6 +219,15 @@ def _heading(name: str) -> str:
     """`excess_bits_per_sequence` on two lines, as the task names it."""
     words = name.removesuffix("_per_sequence").replace("_after_", "\nafter ").replace("_", " ")
     return f"{words}\na sequence" if name.endswith("_per_sequence") else words
+
+
+def _has_live_line(console: Console) -> bool:
+    """Whether a line can be drawn over. Where a notebook calls a command with `!`, it cannot.
+
+    The command finds a terminal there, of which the notebook keeps everything that is written.
+    """
+    in_notebook = "JPY_PARENT_PID" in os.environ
+    return console.is_terminal and not console.is_dumb_terminal and not in_notebook
 
 
 def _live_line(console: Console) -> LiveProgress:

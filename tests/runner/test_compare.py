@@ -164,6 +164,47 @@ def test_the_curves_can_be_those_of_wrong_bits(sweep: Path, drawn: dict[str, Fig
     assert axis.lines[3].get_ydata()[0] == (50 + 25) / 2
 
 
+def test_the_evaluations_are_the_main_curves(sweep: Path, drawn: dict[str, Figure]) -> None:
+    """A step is 10 sequences; the training, in windows of two points, lies behind."""
+    for path in sweep.glob("*/history.json"):
+        history = json.loads(path.read_text())
+        history["evaluations"] = [
+            {"step": step, "results": {"length=20": {"loss_bits_per_sequence": loss}}}
+            for step, loss in ((60, 8.0), (120, 2.0))
+        ]
+        write_json(path, history)
+    compare.main([str(sweep)])
+    (axis,) = drawn["learning"].axes
+    shown = axis.get_legend()
+    assert shown is not None
+    assert shown.get_title().get_text() == "evaluation at length=20"
+    names = [text.get_text() for text in shown.get_texts()]
+    assert names[:2] == ["controller=lstm (3 seeds)", "controller=double_dense (2 seeds)"]
+    assert names[2].startswith("training")
+    medians = [line for line in axis.lines if line.get_label() in names[:2]]
+    for line in medians:
+        assert list(line.get_xdata()) == [600, 1200]
+        assert list(line.get_ydata()) == [8, 2]
+    behind = [line for line in axis.lines if line.get_zorder() < medians[0].get_zorder()]
+    assert [len(line.get_xdata()) for line in behind] == [60, 60]
+
+
+def test_an_evaluation_without_its_step_is_named(sweep: Path, drawn: dict[str, Figure]) -> None:
+    path = sweep / "0/history.json"
+    history = json.loads(path.read_text())
+    write_json(path, history | {"evaluations": [{"results": {}}]})
+    with pytest.raises(ConfigError, match=r"0/history.json .*lacks its step"):
+        compare.main([str(sweep)])
+
+
+def test_figures_come_in_the_formats_asked_for(sweep: Path, tmp_path: Path) -> None:
+    compare.main([str(sweep), "--to", str(tmp_path), "--format", "pdf,svg", "--style", "paper"])
+    names = {path.name for path in tmp_path.iterdir() if path.is_file()}
+    assert names == {f"{n}.{e}" for n in ("learning", "generalisation") for e in ("pdf", "svg")}
+    with pytest.raises(ConfigError, match="'jpg' is none of png, pdf, svg"):
+        compare.main([str(sweep), "--format", "png,jpg"])
+
+
 def test_a_curve_that_ends_early_is_mentioned(sweep: Path, drawn: dict[str, Figure]) -> None:
     path = sweep / "2/history.json"
     history = json.loads(path.read_text())

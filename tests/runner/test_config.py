@@ -284,6 +284,9 @@ def test_a_recipe_goes_under_an_experiment_and_the_command_line(composed: Compos
         ("evaluate.cases=[]", "evaluate.cases=[] is empty"),
         ("evaluate.cases=[[length=3]]", "evaluate.cases=[['length=3']] must be a plain list"),
         ("evaluate.sequences=0", "evaluate.sequences=0 must be at least 1"),
+        ("figures.format=[png,jpg]", "must name one or several of png, pdf, svg, gif"),
+        ("figures.format=[]", "figures.format=[] must name one or several of png, pdf, svg, gif"),
+        ("figures.style=papr", "did you mean 'paper'?"),
         ("seed=-1", "seed=-1 must be 0 or more"),
         ("seed=4294967296", "seed=4294967296 must be 0 or more, and at most 4294967295"),
         ("ntm.n_width=2147483648", "ntm.n_width=2147483648 must be at most 2147483647"),
@@ -320,6 +323,13 @@ def test_what_cannot_be_used_is_refused_with_what_would_be_right(
     OmegaConf.update(config, key.lstrip("+"), yaml.safe_load(value), force_add=key[0] == "+")
     with pytest.raises(ConfigError, match=re.escape(message)):
         checks.settle(config, [override])
+
+
+def test_a_model_without_heads_has_no_animation_of_them(composed: Compose) -> None:
+    stated = ["model=lstm", "figures.format=[png,gif]"]
+    with pytest.raises(ConfigError, match=r"model=lstm has none: leave gif out"):
+        checks.settle(composed(*stated), stated)
+    checks.settle(composed(stated[1]), stated[1:])
 
 
 def test_the_largest_seed_is_taken(composed: Compose) -> None:

@@ -63,8 +63,11 @@ def test_a_task_trains_draws_and_evaluates_beyond_its_training(
 ) -> None:
     run, evaluation = tmp_path / "run", tmp_path / "evaluation"
     case = BEYOND[name]
-    config = composed(f"task={name}", *SIZES[name], *TINY, f"evaluate.cases=['{case}']")
+    formats = ["png", "gif"] if name == "repeat_copy" else ["png"]  # of all tasks the same
+    shown = (f"evaluate.cases=['{case}']", f"figures.format=[{','.join(formats)}]")
+    config = composed(f"task={name}", *SIZES[name], *TINY, *shown)
     job.run(config, run)
+    assert (run / "figures/heads.gif").exists() == ("gif" in formats)
     own = {"predictions"} if name == "ngrams" else set()
     assert set(drawn) == {"sample", "heads", "generalisation", "learning", *own}
     assert all((run / f"figures/{figure}.png").exists() for figure in drawn)

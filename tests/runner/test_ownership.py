@@ -90,7 +90,8 @@ def claim(config: DictConfig, directory: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "overrides", [[], ["trainer.steps=70"], ["device=cpu", "evaluate.sequences=8"]]
+    "overrides",
+    [[], ["trainer.steps=70"], ["device=cpu", "evaluate.sequences=8", "figures.format=[pdf]"]],
 )
 def test_the_same_run_goes_on(overrides: list[str], owned: Path, composed: Compose) -> None:
     claim(composed("seed=3", "trainer.steps=50", *overrides), owned)
