@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import gc
 import logging
 import math
@@ -161,7 +160,7 @@ def _show(config: Any, directory: Path, begin: Callable[[], None]) -> float:
     begin()
     name = "/".join(source.parts[-2:])
     about = f"{name}: {outcome.model_name(config)}, {model.count_params():,} parameters."
-    text, unknown = show.page(model, dataclasses.asdict(task), name, about)
+    text, unknown = show.page_of(model, task, name, about)
     write_text(directory / show.PAGE, text)
     for layer in unknown:
         log.warning("the page says that it cannot run %s", layer)

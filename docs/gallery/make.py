@@ -6,6 +6,7 @@ The pictures need `chromium` on the path.
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image
@@ -16,14 +17,17 @@ WINDOW, WIDTH = (1400, 900), 700  # pixels, of what is seen and of the picture
 FRAME = 87  # pixels of height that Chromium takes of a window for itself
 
 
-def write_page(name: str) -> Path:
-    """Show the model of `models/<name>`, and keep the page."""
+def write_pages() -> Iterator[Path]:
+    """Show every shipped model, and keep the pages."""
+    names = sorted(path.name for path in (ROOT / "models").iterdir())
     with tempfile.TemporaryDirectory() as folder:
-        stated = ["mode=show", f"checkpoint=models/{name}", f"hydra.run.dir={folder}/run"]
-        subprocess.run([sys.executable, "run.py", *stated], cwd=ROOT, check=True)
-        page = HERE / f"{name}.html"
-        page.write_bytes(Path(folder, "run", "machine.html").read_bytes())
-    return page
+        models = ",".join(f"models/{name}" for name in names)
+        stated = ["mode=show", f"checkpoint={models}", f"hydra.sweep.dir={folder}/pages"]
+        subprocess.run([sys.executable, "run.py", "-m", *stated], cwd=ROOT, check=True)
+        for number, name in enumerate(names):
+            page = HERE / f"{name}.html"
+            page.write_bytes(Path(folder, "pages", str(number), "machine.html").read_bytes())
+            yield page
 
 
 def write_picture(page: Path) -> None:
@@ -39,5 +43,5 @@ def write_picture(page: Path) -> None:
 
 
 if __name__ == "__main__":
-    for model in sorted((ROOT / "models").iterdir()):
-        write_picture(write_page(model.name))
+    for page in write_pages():
+        write_picture(page)

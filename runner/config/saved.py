@@ -31,6 +31,7 @@ from runner.store.model_file import fault
 CONFIG, OVERRIDES, HYDRA = records.CONFIG, records.OVERRIDES, ".hydra/hydra.yaml"
 WHERE = ("mode", "device", "compilation_cache", "checkpoint", "resume")
 RUNS = ("checkpoint", "resume", "init_from")  # keys that name the folder of a run
+NO_TRAINING = {"evaluate": "an evaluation", "show": "a page"}  # modes, and what they leave
 FREE_IN_EVALUATION = ("seed", "evaluate", "task", "ntm.n_width", "trainer.verbose", "figures")
 FREE_IN_SHOWING = ("ntm.n_width",)
 FREE_IN_RESUMING = (
@@ -225,13 +226,11 @@ def saved_names(folder: Path, options: Callable[[str], Sequence[str]]) -> dict[s
 def _check_training(key: str, folder: Path, needed: str) -> None:
     """Refuse a folder that is not that of a training which got far enough to leave `needed`."""
     check_folder(key, folder, [CONFIG])
-    made = {"evaluate": "an evaluation", "show": "a page"}.get(
-        str(records.raw_config(folder).get("mode"))
-    )
-    if made is not None:
+    mode = str(records.raw_config(folder).get("mode"))
+    if mode in NO_TRAINING:
         raise ConfigError(
-            f"{key}={shown(folder)} is the folder of {made}, not of a training: state that of the "
-            "run that it was made of."
+            f"{key}={shown(folder)} is the folder of {NO_TRAINING[mode]}, not of a training: state "
+            "that of the run that it was made of."
         )
     check_folder(key, folder, [needed])
 

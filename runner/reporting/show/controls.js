@@ -282,7 +282,7 @@ function begin() {
   head_buttons();
   connect();
   give(Object.fromEntries(Object.entries(kind.sizes(task)).map(([key, { first }]) => [key, first])));
-  const due = sequence.weights.findIndex((weights) => weights.some(Boolean));
+  const due = sequence.loss_mask.findIndex((mask) => mask.some(Boolean));
   go(due < 0 ? Math.floor(0.6 * steps.length) : due + Math.floor(0.6 * (steps.length - due)));
 }
 

@@ -116,11 +116,11 @@ function draw_all() {
     (t, c) => ({ value: sequence.inputs[t][c] }), biggest);
   draw_vectors(element("output"), times, output_names.length, width, square, (t, c) => ({
     value: steps[t].probabilities[c],
-    faint: kind !== OTHER_TASK && !sequence.weights[t][c],
+    faint: kind !== OTHER_TASK && !sequence.loss_mask[t][c],
     wrong: !kind.guesses && wrong_bit(sequence, steps, t, c),
   }));
   draw_vectors(element("target"), times, output_names.length, width, square,
-    (t, c) => ({ value: sequence.targets[t][c], faint: !sequence.weights[t][c] }));
+    (t, c) => ({ value: sequence.targets[t][c], faint: !sequence.loss_mask[t][c] }));
   draw_heads(element("heads"), steps, read_heads, rows, width, row,
     { chosen: view.head, flags: sequence.flags, edits: view.edits });
   label("names-input", channels, square);
@@ -230,7 +230,7 @@ function verdict() {
 // What came back, read as text, if a text was given.
 function text_out() {
   if (!view.text || task.bits !== 8) return "";
-  const came = steps.filter((_, t) => sequence.weights[t][0])
+  const came = steps.filter((_, t) => sequence.loss_mask[t][0])
     .map((done) => [...done.probabilities.slice(0, 8)].map((p) => (p > 0.5 ? 1 : 0)));
   return ` &ldquo;${escaped(vectors_text(came))}&rdquo;`;
 }
@@ -259,7 +259,7 @@ function draw_inside(done) {
 function draw_consequence() {
   const now = score(sequence, steps), before = score(sequence, undisturbed);
   const changed = steps.reduce((count, done, t) => count + done.probabilities.reduce((n, p, c) =>
-    n + (sequence.weights[t][c] > 0 && (p > 0.5) !== (undisturbed[t].probabilities[c] > 0.5)), 0), 0);
+    n + (sequence.loss_mask[t][c] > 0 && (p > 0.5) !== (undisturbed[t].probabilities[c] > 0.5)), 0), 0);
   element("consequence").innerHTML = !view.edits.length ? "Nothing was done to it yet."
     : kind.guesses ? `Undisturbed, it costs ${fixed(before.cost, 1)} bits; now ${fixed(now.cost, 1)}.`
     : `Undisturbed, ${before.wrong} of ${before.bits} bits are wrong; now <mark>${now.wrong}</mark>. ${changed} of its answers changed.`;

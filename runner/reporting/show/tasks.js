@@ -1,6 +1,6 @@
 // The sequences of tasks/, for one person to make: what is in one (`content`), and how it is written.
 //
-// `encode` gives inputs, targets and weights as tasks/*.py do, a phrase for every step, and `places`:
+// `encode` gives inputs, targets and loss_mask as tasks/*.py do, a phrase for every step, and `places`:
 // which number of the content an input square shows, as [list, index, index].
 
 // Numbers from 0 to 1 that a seed repeats (mulberry32).
@@ -37,7 +37,7 @@ function vectors_text(vectors) {
 function blank(task, steps, input_dim, output_dim) {
   const zeros = (width) => Array.from({ length: steps }, () => new Float32Array(width));
   return {
-    inputs: zeros(input_dim), targets: zeros(output_dim), weights: zeros(output_dim),
+    inputs: zeros(input_dim), targets: zeros(output_dim), loss_mask: zeros(output_dim),
     phrases: Array(steps).fill(""), flags: [], places: new Map(),
   };
 }
@@ -51,7 +51,7 @@ function show_vector(sequence, time, vector, list, index) {
 
 function ask_for(sequence, time, vector) {
   sequence.targets[time].set(vector);
-  sequence.weights[time].fill(1, 0, vector.length);
+  sequence.loss_mask[time].fill(1, 0, vector.length);
 }
 
 function flag(sequence, time, channel, phrase) {
@@ -119,11 +119,11 @@ const TASKS = {
       for (let k = 0; k < length * repeats; k++) {
         const time = length + 2 + k;
         ask_for(sequence, time, vectors[k % length]);
-        sequence.weights[time][bits] = 1;
+        sequence.loss_mask[time][bits] = 1;
         sequence.phrases[time] = `Vector ${(k % length) + 1} has to come out, time ${Math.floor(k / length) + 1} of ${repeats}`;
       }
       const last = sequence.inputs.length - 1;
-      sequence.targets[last][bits] = sequence.weights[last][bits] = 1;
+      sequence.targets[last][bits] = sequence.loss_mask[last][bits] = 1;
       sequence.phrases[last] = "It has to say that it is done";
       return sequence;
     },
@@ -287,7 +287,7 @@ function optimal_probabilities(bits, context) {
 }
 
 const wrong_bit = (sequence, steps, time, channel) =>
-  sequence.weights[time][channel] > 0 &&
+  sequence.loss_mask[time][channel] > 0 &&
   (steps[time].probabilities[channel] > 0.5) !== (sequence.targets[time][channel] > 0.5);
 
 // Bits that count, those that are wrong, and what the targets cost in bits, up to a step.
@@ -295,7 +295,7 @@ function score(sequence, steps, last = steps.length - 1) {
   let bits = 0, wrong = 0, cost = 0, optimum = 0;
   const price = (likely, target) => -Math.log2(Math.min(Math.max(target > 0.5 ? likely : 1 - likely, 1e-7), 1));
   for (let time = 0; time <= last; time++) {
-    sequence.weights[time].forEach((weight, channel) => {
+    sequence.loss_mask[time].forEach((weight, channel) => {
       if (!weight) return;
       const target = sequence.targets[time][channel];
       bits += 1;
