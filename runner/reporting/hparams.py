@@ -86,10 +86,10 @@ def at_a_glance(
     found = {
         "bit errors": scores.get("bit_errors_per_sequence"),
         "loss bits": scores.get("loss_bits_per_sequence"),
-        "seconds": seconds,
-        "sequences": sequences,
         "solved": float(solved),
-        "solved at sequences": solved_at,
+        "trained seconds": seconds,
+        "trained sequences": sequences,
+        "when solved, sequences": solved_at,
     }
     return {f"{GLANCE}/{name}": float(v) for name, v in found.items() if v is not None}
 

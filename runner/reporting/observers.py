@@ -59,7 +59,7 @@ class Heads(Observer):
         scores = training.progress.evaluations[-1]["results"][training.task.solved_case()]
         title = f"step {number}: {scores['bit_errors_per_sequence']:.3g} wrong bits"
         figure = glance.heads_glance(_trace(training), title)
-        self.log.images(number, {"heads at evaluations": to_png(figure)})
+        self.log.images(number, {f"{hparams.GLANCE}/heads": to_png(figure)})
 
 
 class Histograms(Observer):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -32,6 +32,7 @@ class Run:
     values: the configuration by dotted keys, see `runner.config.varied.values`; those that its
         sweep planned it with, if it has not got so far as to write it.
     asked: the keys that were stated for it.
+    planned: those in which its sweep planned the jobs to differ.
     """
 
     folder: Path
@@ -42,6 +43,7 @@ class Run:
     config: Mapping[str, Any] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
     asked: tuple[str, ...] = ()
+    planned: tuple[str, ...] = ()
 
 
 def is_run(folder: Path) -> bool:
@@ -63,10 +65,12 @@ def read(root: Path, *, forgiving: bool = False) -> list[Run]:
     return [_read(found[name], name, planned.get(name, {}), forgiving) for name in ordered]
 
 
-def columns(runs: list[Run]) -> list[str]:
-    """The keys that tell the runs from each other; see `runner.config.varied.keys`."""
+def columns(runs: Sequence[Run]) -> list[str]:
+    """The keys that tell the runs from each other, the seed last; see `runner.config.varied`."""
     asked = dict.fromkeys(key for run in runs for key in run.asked)
-    return varied.keys([run.values for run in runs if run.config], asked)
+    found = varied.keys([run.values for run in runs if run.config], asked)
+    planned = dict.fromkeys(key for run in runs for key in run.planned)
+    return sorted(dict.fromkeys([*planned, *found]), key=lambda key: key == varied.SEED)
 
 
 def read_run(folder: Path, name: str = "", planned: Mapping[str, Any] | None = None) -> Run:
@@ -86,6 +90,7 @@ def read_run(folder: Path, name: str = "", planned: Mapping[str, Any] | None = N
         config,
         varied.values(config, overrides) if config else planned or {},
         tuple(varied.stated(overrides)),
+        tuple(planned or ()),
     )
 
 
@@ -120,7 +125,7 @@ def _read(folder: Path, name: str, planned: Mapping[str, Any], forgiving: bool) 
     except ConfigError as error:
         if not forgiving:
             raise
-        return Run(folder, name, UNREADABLE, str(error), values=planned)
+        return Run(folder, name, UNREADABLE, str(error), values=planned, planned=tuple(planned))
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def _plan(root: Path) -> plan.Plan:
 
 def _unfinished(runs: Sequence[Run]) -> list[str]:
     """Runs that have not ended well, with the reason, under a heading; empty if there is none."""
-    columns = found.columns(list(runs))
+    columns = found.columns(runs)
     lines = [
         f"- {run.name}"
         + (f" ({text})" if (text := varied.label(run.values, columns)) else "")
@@ -150,7 +150,7 @@ def _tell_tensorboard(runs: Sequence[Run]) -> None:
     """
     from runner.reporting import events, hparams
 
-    keys = found.columns(list(runs))
+    keys = found.columns(runs)
     ended = [run for run in runs if run.config and run.status not in ("running", found.NOT_STARTED)]
     said = any(run.status not in found.ENDED for run in ended)
     rows = [

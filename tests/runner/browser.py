@@ -34,8 +34,9 @@ class Browser:
     def _ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
         return ask(f"{self._address}/{path}", body)
 
-    def open(self, page: Path) -> None:
-        self._ask("url", {"url": page.as_uri()})
+    def open(self, page: Path | str) -> None:
+        """Open a file, or an address."""
+        self._ask("url", {"url": page if isinstance(page, str) else page.as_uri()})
 
     def run(self, script: str, *arguments: Any) -> Any:
         """What a script returns, which has its arguments in `arguments`."""

@@ -21,7 +21,7 @@ from omegaconf import OmegaConf
 import ntm
 from runner.config import checks, command_line, names, ownership, saved
 from runner.errors import ConfigError
-from runner.results.sweep import read_run
+from runner.results.runs import read_run
 from runner.store import checkpoint
 
 from .conftest import ROOT, Compose
@@ -115,8 +115,8 @@ def test_a_file_with_a_key_of_before_is_refused_by_the_name_of_today(tmp_path: P
 
 def test_a_sweep_of_before_has_todays_columns(older_run: Path) -> None:
     (older_run / saved.OVERRIDES).write_text("- ntm.memory_clutter=1.0\n- seed=3\n")
-    run = read_run(older_run, 0)
-    assert run.overrides == {"ntm.perturbation.memory_clutter": "1.0", "seed": "3"}
+    run = read_run(older_run)
+    assert run.asked == ("ntm.perturbation.memory_clutter", "seed")
     assert run.config["ntm"]["perturbation"] == MADE_WITH.as_dict()
 
 

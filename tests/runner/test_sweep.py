@@ -227,6 +227,14 @@ def test_what_has_not_ended_is_listed_with_the_command_that_goes_on(
     ]
 
 
+def test_what_was_planned_to_differ_is_a_column_from_the_first_run_on(planned: Path) -> None:
+    jobs = {"0": {"controller": "lstm", "seed": 0}, "2": {"controller": "dense", "seed": 0}}
+    write_json(planned / "jobs.json", PLAN | {"jobs": jobs})
+    sweep.write(planned)
+    found = rows(planned / "sweep.csv")
+    assert [row["controller"] for row in found] == ["lstm", "dense", "lstm"]
+
+
 def test_a_run_whose_process_lives_is_not_stale(planned: Path) -> None:
     with ownership.held(planned / "1"):
         assert "- 1 (seed=1): running" in sweep.report(planned)

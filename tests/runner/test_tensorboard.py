@@ -1,4 +1,4 @@
-"""What TensorBoard reads back from the events of runs and sweeps."""
+"""What TensorBoard reads back from the events of runs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import EventA
 from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.util import tensor_util
 
+from runner.reporting import events as event_files
+from runner.reporting import hparams
 from runner.reporting.canvas import to_png
-from runner.reporting.tensorboard import TensorBoardLog, flatten, sweep_hparams_config
-
-CONFIG: dict[str, Any] = {"seed": 3, "ntm": {"read_heads": 2}, "trainer": {"shards": None}}
+from runner.reporting.tensorboard import TensorBoardLog
 
 
 def read(directory: Path) -> EventAccumulator:
@@ -42,11 +42,6 @@ def session_start(directory: Path) -> Any:
 def session_status(directory: Path) -> int:
     content = read(directory).SummaryMetadata(metadata.SESSION_END_INFO_TAG)
     return metadata.parse_session_end_info_plugin_data(content.plugin_data.content).status
-
-
-def experiment(directory: Path) -> Any:
-    content = read(directory).SummaryMetadata(metadata.EXPERIMENT_TAG)
-    return metadata.parse_experiment_plugin_data(content.plugin_data.content)
 
 
 def test_scalars_keep_their_steps_and_values(tmp_path: Path) -> None:
@@ -160,114 +155,143 @@ def test_images_hold_the_figure_and_its_size(tmp_path: Path) -> None:
     assert png == to_png(figure)
 
 
+def test_histograms_hold_all_finite_numbers(tmp_path: Path) -> None:
+    with TensorBoardLog(tmp_path, 0) as log:
+        log.histograms(40, {"weights/a": np.array([[0.0, 1.0], [1.0, np.inf]], np.float32)})
+    (event,) = read(tmp_path).Tensors("weights/a")
+    buckets = tensor_util.make_ndarray(event.tensor_proto)  # left edge, right edge, count
+    assert (event.step, buckets[:, 2].sum()) == (40, 3)
+    assert (buckets[0, 0], buckets[-1, 1], buckets[0, 2]) == (0, 1, 1)
+
+
 @pytest.mark.parametrize(
-    ("status", "expected", "failed"),
+    ("status", "expected"),
     [
-        ("solved", api_pb2.STATUS_SUCCESS, 0.0),
-        ("finished", api_pb2.STATUS_SUCCESS, 0.0),
-        ("failed", api_pb2.STATUS_FAILURE, 1.0),
-        ("interrupted", api_pb2.STATUS_FAILURE, 1.0),
+        ("solved", api_pb2.STATUS_SUCCESS),
+        ("finished", api_pb2.STATUS_SUCCESS),
+        ("failed", api_pb2.STATUS_FAILURE),
+        ("interrupted", api_pb2.STATUS_FAILURE),
+        ("stale", api_pb2.STATUS_FAILURE),
     ],
 )
-def test_the_hparams_record_says_how_the_run_ended(
-    tmp_path: Path, status: str, expected: int, failed: float
-) -> None:
-    with TensorBoardLog(tmp_path, 0) as log:
-        log.hparams(CONFIG, {"solved_at_sequences": None, "parameters": 3100}, status, 400)
+def test_the_row_says_how_the_run_ended(tmp_path: Path, status: str, expected: int) -> None:
+    hparams.Row(tmp_path, {"seed": 3}).write({"at a glance/solved": 1.0}, status, 400)
     assert session_status(tmp_path) == expected
-    events = read(tmp_path)
-    assert points(events, "result/failed") == [(400, failed)]
-    assert points(events, "result/parameters") == [(400, 3100)]
-    assert "result/solved_at_sequences" not in tags(events)
+    assert points(read(tmp_path), "at a glance/solved") == [(400, 1)]
 
 
-def test_the_hparams_record_has_the_values_and_makes_a_row_of_every_run(tmp_path: Path) -> None:
-    config = CONFIG | {"mode": "train", "rate": 0.003, "stop": False}
-    with TensorBoardLog(tmp_path, 0) as log:
-        log.hparams(config, {}, "finished", 1)
+def test_the_row_has_typed_values_and_is_of_one_run(tmp_path: Path) -> None:
+    values: dict[str, Any] = {"seed": 3, "mode": "train", "rate": 0.003, "stop": False}
+    hparams.Row(tmp_path, values).write({}, "finished", 1)
     start = session_start(tmp_path)
-    values = {
+    found = {
         name: getattr(value, value.WhichOneof("kind")) for name, value in start.hparams.items()
     }
-    assert values == {
-        "seed": 3.0, "ntm.read_heads": 2.0, "mode": "train", "rate": 0.003, "stop": False,
-    }  # fmt: skip
+    assert found == {"seed": 3.0, "mode": "train", "rate": 0.003, "stop": False}
     assert start.hparams["stop"].WhichOneof("kind") == "bool_value"
     assert start.group_name == ""
 
 
-def test_a_running_run_is_recorded_without_an_end(tmp_path: Path) -> None:
-    with TensorBoardLog(tmp_path, 0) as log:
-        log.hparams(CONFIG, {}, "running", 0)
+@pytest.mark.parametrize("status", ["running", "requeued"])
+def test_a_run_that_goes_on_is_recorded_without_an_end(tmp_path: Path, status: str) -> None:
+    hparams.Row(tmp_path, {"seed": 3}).write({}, status, 0)
     assert session_start(tmp_path).hparams["seed"].number_value == 3.0
     assert metadata.SESSION_END_INFO_TAG not in tags(read(tmp_path))
 
 
 def test_a_failed_run_that_was_resumed_ends_as_it_ended_last(tmp_path: Path) -> None:
-    with TensorBoardLog(tmp_path, 0) as log:
-        log.hparams(CONFIG, {}, "running", 0)
-        log.hparams(CONFIG, {"loss": 8.0}, "failed", 100)
-    with TensorBoardLog(tmp_path, 51) as log:
-        log.hparams(CONFIG, {}, "running", 51)
-        log.hparams(CONFIG, {"loss": 0.5}, "solved", 200)
+    row = hparams.Row(tmp_path, {"seed": 3})
+    for loss, status in ((0.0, "running"), (8.0, "failed"), (0.0, "running"), (0.5, "solved")):
+        row.write({"loss": loss} if loss else {}, status, 200)
     assert session_status(tmp_path) == api_pb2.STATUS_SUCCESS
-    assert points(read(tmp_path), "result/loss") == [(200, 0.5)]
+    assert points(read(tmp_path), "loss") == [(200, 0.5)]
     assert len(list(tmp_path.glob("*.hparams"))) == 1
 
 
+def test_a_row_that_is_the_same_is_not_written_again(tmp_path: Path) -> None:
+    """A TensorBoard that runs would read its points twice."""
+    for _ in range(2):
+        hparams.Row(tmp_path, {"seed": 3}).write({"loss": 8.0}, "failed", 100)
+        before = list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == before
+    hparams.Row(tmp_path, {"seed": 4}).write({"loss": 8.0}, "failed", 100)
+    assert list(tmp_path.iterdir()) != before
+
+
 def test_an_unknown_status_is_refused_with_the_known_ones(tmp_path: Path) -> None:
-    with TensorBoardLog(tmp_path, 0) as log, pytest.raises(ValueError, match=r"'done'.*finished"):
-        log.hparams(CONFIG, {}, "done", 1)
+    with pytest.raises(ValueError, match=r"'done'.*finished"):
+        hparams.Row(tmp_path, {}).write({}, "done", 1)
 
 
-def test_flatten_gives_dotted_names_of_four_types() -> None:
+def test_a_run_on_its_own_has_all_values_that_say_what_it_is() -> None:
     config = {
+        "device": "cpu",
+        "controller": {"name": "lstm", "units": [100]},
         "ntm": {"read_heads": 4, "read_to_output": True},
         "optimizer": {"learning_rate": np.float32(0.5), "clip_value": None},
         "evaluate": {"cases": ["length=5", "length=10"]},
     }
-    assert flatten(config) == {
+    assert hparams.of_config(config) == {
+        "controller": "lstm",
+        "controller.units": "[100]",
         "ntm.read_heads": 4,
         "ntm.read_to_output": True,
         "optimizer.learning_rate": 0.5,
-        "evaluate.cases": "['length=5', 'length=10']",
+        "evaluate.cases": "[length=5,length=10]",
     }
 
 
 def test_units_are_text_whether_they_are_a_number_or_a_list() -> None:
-    assert flatten({"controller": {"units": 100}}) == {"controller.units": "100"}
-    assert flatten({"controller": {"units": [100]}}) == {"controller.units": "[100]"}
+    assert hparams.typed({"controller.units": 100}) == {"controller.units": "100"}
+    assert hparams.typed({"controller.units": [100]}) == {"controller.units": "[100]"}
 
 
-def test_a_sweep_declares_all_columns_those_that_differ_first(tmp_path: Path) -> None:
-    configs = [
-        {"seed": 0, "bits": 8, "controller": {"name": "dense"}, "stop": False},
-        {"seed": 1, "bits": 8, "controller": {"name": "lstm", "units": [100]}, "stop": False},
-    ]
-    sweep_hparams_config(tmp_path, configs, ["evaluation/length=20/bit_accuracy", "result/failed"])
-    record = experiment(tmp_path)
-    infos = {info.name: info for info in record.hparam_infos}
-    assert [info.name for info in record.hparam_infos] == [
-        "controller.name", "controller.units", "seed", "bits", "stop",
-    ]  # fmt: skip
-    assert [info.differs for info in record.hparam_infos] == [True, True, True, False, False]
-    assert list(infos["controller.name"].domain_discrete) == ["dense", "lstm"]
-    assert infos["seed"].type == api_pb2.DATA_TYPE_FLOAT64
-    assert (infos["seed"].domain_interval.min_value, infos["seed"].domain_interval.max_value) == (
-        0,
-        1,
-    )
-    assert infos["stop"].type == api_pb2.DATA_TYPE_BOOL
-    columns = [(metric.name.tag, metric.display_name) for metric in record.metric_infos]
-    assert columns == [
-        ("evaluation/length=20/bit_accuracy", "length=20 bit accuracy"),
-        ("result/failed", "failed"),
+def test_a_column_of_a_sweep_has_one_type() -> None:
+    """Else TensorBoard fails to sort by it."""
+    rows: list[dict[str, Any]] = [{"clip": None, "seed": 0}, {"clip": 1.5, "seed": 1}]
+    assert [hparams.in_sweep(row, rows) for row in rows] == [
+        {"clip": "null", "seed": 0},
+        {"clip": "1.5", "seed": 1},
     ]
 
 
-def test_a_sweep_recorded_again_has_one_record(tmp_path: Path) -> None:
-    sweep_hparams_config(tmp_path, [{"seed": 0}], ["result/failed"])
-    sweep_hparams_config(tmp_path, [{"seed": 0}, {"seed": 7}], ["result/failed"])
-    (info,) = experiment(tmp_path).hparam_infos
-    assert info.domain_interval.max_value == 7
-    assert len(list(tmp_path.iterdir())) == 1
+def test_what_is_at_a_glance_comes_first_in_the_alphabet() -> None:
+    """TensorBoard ticks the first five metrics; a run that was not solved has no sixth."""
+    scores = {"bit_errors_per_sequence": 0.5, "loss_bits_per_sequence": 2.0, "bit_accuracy": 0.9}
+    found = hparams.at_a_glance(scores, False, 3.0, 64, None)
+    assert len(found) == 5
+    assert sorted([*found, "at a glance/when solved, sequences", "evaluation/a"])[:5] == list(found)
+    assert set(hparams.at_a_glance(scores, True, 3.0, 64, 32)) - set(found) == {
+        "at a glance/when solved, sequences"
+    }
+
+
+@pytest.mark.parametrize(
+    ("run", "label", "expected"),
+    [
+        ("3", "controller=lstm seed=1", "3/controller=lstm seed=1"),
+        ("3", "", "3"),
+        ("seed=1,controller=lstm", "controller=lstm seed=1", "seed=1,controller=lstm"),
+        ("3", "checkpoint=a/b", "3/checkpoint=a-b"),
+    ],
+)
+def test_the_folder_of_the_events_says_what_sets_a_run_apart(
+    run: str, label: str, expected: str, tmp_path: Path
+) -> None:
+    assert event_files.folder_for(tmp_path / run, label) == tmp_path / expected
+    assert (tmp_path / expected).is_dir()
+
+
+def test_a_run_has_one_folder_of_events_whatever_it_is_called(tmp_path: Path) -> None:
+    for label in ("seed=1", "", "controller=lstm seed=1"):
+        hparams.Row(event_files.folder_for(tmp_path, label), {"seed": 1}).write({}, "running", 0)
+    assert [path.name for path in tmp_path.iterdir()] == ["controller=lstm seed=1"]
+    older = tmp_path / "older"
+    older.mkdir()
+    hparams.Row(older, {"seed": 1}).write({}, "running", 0)
+    assert event_files.folder_for(older, "seed=1") == older
+
+
+def test_a_long_label_is_cut(tmp_path: Path) -> None:
+    label = " ".join(f"ntm.perturbation.number_{n}={n}" for n in range(30))
+    assert len(event_files.folder_for(tmp_path, label).name.encode()) <= 255
