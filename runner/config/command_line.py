@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runner.config import names
-from runner.config.explain import CONF, options_of
+from runner.config.explain import options_of
 from runner.config.saved import RUNS, saved_names
 from runner.config.schema import GROUPS
+from runner.config.targets import CONF
 from runner.errors import ConfigError
 
 CASES = "evaluate.cases="

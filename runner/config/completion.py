@@ -9,8 +9,9 @@ from pathlib import Path
 
 from hydra.plugins.completion_plugin import CompletionPlugin
 
-from runner.config.explain import CONF, options_of
+from runner.config.explain import options_of
 from runner.config.saved import CONFIG, RUNS
+from runner.config.targets import CONF
 
 PLACES = ("outputs", "multirun")
 MOST = 200  # folders that are offered
@@ -25,7 +26,7 @@ def improve() -> None:
         found = completed(word)
         return hydras(self, config_name, line) if found is None else found
 
-    CompletionPlugin._query = query
+    setattr(CompletionPlugin, "_query", query)  # noqa: B010 (mypy)
 
 
 def completed(word: str) -> list[str] | None:
