@@ -8,11 +8,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from runner import one_run, sweep_job
-from runner.config import command_line, schema
+from runner.config import command_line, completion, ending, plugins, schema
 from runner.config.friendly import friendly
 from runner.results import sweep
 
 schema.register()
+plugins.prefer_ours()
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
@@ -23,6 +24,8 @@ def main(config: DictConfig) -> float:
 
 
 if __name__ == "__main__":
-    with friendly(), sweep.with_table():
+    with friendly(), ending.stoppable(), sweep.with_table(), ending.waited():
+        if {"-sc", "--shell-completion"} & set(sys.argv):
+            completion.improve()
         sys.argv[1:] = command_line.complete(sys.argv[1:])
         main()

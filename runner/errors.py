@@ -11,3 +11,13 @@ class RunError(Exception):
 
 class Refused(BaseException):
     """Carries its cause past Hydra's callbacks, which turn every Exception into a warning."""
+
+
+class PrunedError(Exception):
+    """A trial of a search was ended because others did better; `value` is what it had reached."""
+
+    def __init__(self, value: float, step: int) -> None:
+        super().__init__(
+            f"ended at step {step} with {value:.4g} bits, behind the other trials of its search"
+        )
+        self.value = value

@@ -20,8 +20,8 @@ from omegaconf import OmegaConf
 
 from runner.config import machine, plan, saved, varied
 from runner.config.schema import ANIMATION, cases_from, task_from
-from runner.errors import ConfigError, RunError
-from runner.reporting import canvas, events, hparams, observers, outcome, show
+from runner.errors import ConfigError, PrunedError, RunError
+from runner.reporting import canvas, events, hparams, observers, outcome, show, trial
 from runner.reporting.progress import Progress as Terminal
 from runner.reporting.report import Reporter, heads_animation, run_figures
 from runner.reporting.tensorboard import TensorBoardLog
@@ -77,6 +77,13 @@ def run(config: Any, directory: Path) -> float:
     Raises ConfigError, with nothing written, for what cannot be done.
     """
     gc.collect()  # What an earlier job of this process has left.
+    try:
+        return _recorded_run(config, directory)
+    except PrunedError as pruned:
+        return pruned.value
+
+
+def _recorded_run(config: Any, directory: Path) -> float:
     with (
         interrupts.as_exceptions(),
         _end_recorded(config, directory) as begin,
@@ -182,7 +189,8 @@ def _train(
     """Train, save the model with the weights to evaluate, and say what the training took."""
     trainer = config.trainer
     with Terminal(trainer.steps, trainer.verbose, case=training.task.solved_case()) as terminal:
-        progress = training.run(Reporter(terminal, page))
+        watcher = trial.watched(Reporter(terminal, page), training.task.solved_case())
+        progress = training.run(watcher)
     model = training.evaluator.predict.model
     for variable, weight in zip(
         model.trainable_variables, training.step.evaluated_weights, strict=True
@@ -367,7 +375,8 @@ def _record_end(directory: Path, error: BaseException) -> None:
     with suppress(OSError):  # The disk may be full, or the directory gone.
         _write_status(directory, status, f"{type(error).__name__}: {reason}")
     # Hydra reports only the first failure of a sweep, and not in the job's own log.
-    log.error("%s: %s", status, reason, exc_info=_is_bug(error))
+    level = logging.INFO if status == "pruned" else logging.ERROR
+    log.log(level, "%s: %s", status, reason, exc_info=_is_bug(error))
 
 
 def _in_a_sweep() -> bool:
@@ -376,6 +385,8 @@ def _in_a_sweep() -> bool:
 
 def _unfinished(error: BaseException) -> str:
     """The status of a run that this error has ended."""
+    if isinstance(error, PrunedError):
+        return "pruned"
     return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
 
 
@@ -392,4 +403,4 @@ def _how_to_go_on(directory: Path) -> str:
 
 
 def _is_bug(error: BaseException) -> bool:
-    return not isinstance(error, KeyboardInterrupt | ConfigError | RunError)
+    return not isinstance(error, KeyboardInterrupt | ConfigError | PrunedError | RunError)

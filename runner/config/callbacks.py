@@ -17,12 +17,12 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from runner.config import checks, ownership, plan, quiet
+from runner.config import checks, ending, ownership, plan, plugins, quiet
 from runner.config.explain import explain
 from runner.errors import ConfigError, Refused
 from runner.training import compiled
 
-LOCAL_LAUNCHERS = ("BasicLauncher", "JoblibLauncher", "LocalLauncher")
+LOCAL_LAUNCHERS = ("BasicLauncher", "LocalLauncher", "Pool", "SlurmLocal")
 
 
 class CheckFirst(Callback):
@@ -51,6 +51,7 @@ class CheckFirst(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check every job: else a mistake in the last one shows when the others are done."""
         try:
+            plugins.check(config)
             _check_places(config, "sweep.dir", "sweep.subdir")
             root = Path(config.hydra.sweep.dir)  # once, since it may hold the time of day
             ownership.check_sweep(root)
@@ -73,6 +74,7 @@ class CheckFirst(Callback):
             _check_device([job.config for job in found], config)
             self._held.enter_context(ownership.held(root))
             plan.write(root, list(config.hydra.overrides.task), found)
+            ending.begin(ending.Sweep(root, _runs_here(config)))
         except Exception as error:
             raise Refused from error
 

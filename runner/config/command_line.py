@@ -17,6 +17,7 @@ from runner.config import names
 from runner.config.explain import options_of
 from runner.config.saved import RUNS, saved_names
 from runner.config.schema import GROUPS
+from runner.config.targets import CONF
 from runner.errors import ConfigError
 
 CASES = "evaluate.cases="
@@ -38,8 +39,14 @@ def complete(arguments: Sequence[str]) -> list[str]:
 
 
 def _refuse_no_option(argument: str) -> None:
-    """Refuse `task=null`: Hydra's own message would not name the group."""
+    """Refuse `task=null`: Hydra's own message would not name the group.
+
+    Nor is `experiment=paper/_common` one: a file with such a name is a part of others.
+    """
     group, equals, option = argument.partition("=")
+    if equals and "/_" in f"/{option}" and (CONF / group / f"{option}.yaml").is_file():
+        options = ", ".join(sorted(options_of(group)))
+        raise ConfigError(f"{argument} is a part of other options, which are {options}.")
     if equals and group in GROUPS and option.strip().lower() in ("null", "", "~"):
         options = ", ".join(sorted(options_of(group)))
         raise ConfigError(f"{argument} chooses nothing: write {group}=... with one of {options}.")

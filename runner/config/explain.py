@@ -21,14 +21,19 @@ from hydra.errors import (
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from runner.config import machine, names, targets
+from runner.config import machine, names, plugins, targets
 from runner.config.schema import GROUPS, OPTIONS
 from runner.config.targets import CONF, LISTED
 from runner.errors import ConfigError, RunError
 from tasks.cases import suggestion
 
 MAIN = ("config", "hydra/config")
-EXTRAS = {"hydra/launcher/joblib": "joblib"}
+# Files that packages bring: the option that needs them, and the extra that installs it.
+EXTRAS = {
+    "hydra/launcher/submitit_slurm": ("hydra/launcher=slurm", "slurm"),
+    "hydra/sweeper/sampler/tpe": ("hydra/sweeper=optuna", "optuna"),
+}
+ENGINES = {"hydra.launcher": "hydra/launcher", "hydra.sweeper": "hydra/sweeper"}
 
 
 def explain(error: BaseException) -> str | None:
@@ -61,7 +66,24 @@ def unknown_key(given: str, root: DictConfig) -> str:
     if owners:
         hint = f"with {parent}={root[parent].name}; it belongs to {parent}={', '.join(owners)}"
         return f"there is no key {given!r} {hint}."
+    if parent in ENGINES and not _near_key(given, root):
+        return f"there is no key {given!r}{_of_another_engine(ENGINES[parent], name)}."
+    within = f"hydra.{parent}"
+    if within in ENGINES:
+        return f"there is no key {given!r}: Hydra's own begin with hydra., as in {within}.{name}."
     return f"there is no key {given!r}{_near_key(given, root)}. {LISTED}"
+
+
+def _of_another_engine(group: str, name: str) -> str:
+    """Which options of a group of Hydra have a key, which the present one has not."""
+    owners = [
+        path.stem
+        for path in sorted((CONF / group).glob("*.yaml"))
+        if name in (yaml.safe_load(path.read_text()) or {})
+    ]
+    if owners:
+        return f" with this {group}; it belongs to {group}={', '.join(owners)}"
+    return f". `python run.py {group}=... --cfg hydra` prints those of an option"
 
 
 def _near_key(given: str, root: DictConfig) -> str:
@@ -88,13 +110,13 @@ def _missing_option(error: MissingConfigException) -> str:
     path = error.missing_cfg_file
     if path is None or error.options is None:
         return _one_line(str(error).partition("Config search path:")[0])
+    if path in EXTRAS:
+        return plugins.missing(*EXTRAS[path])
     depth = 2 if path.startswith("hydra/") else 1
     group, given = "/".join(path.split("/")[:depth]), "/".join(path.split("/")[depth:])
     options = sorted({*error.options, *options_of(group)})
     text = f"{_place(str(error))}{group}={given} does not exist{suggestion(given, options)}. "
     text += f"The options of {group} are {', '.join(options)}"
-    if path in EXTRAS:
-        text += f"; {given} comes with `pip install -e '.[{EXTRAS[path]}]'`"
     return f"{text}."
 
 

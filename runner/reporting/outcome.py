@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.config.schema import task_from
-from runner.reporting.progress import print_results
+from runner.reporting.results_text import print_results
 from runner.store import records
 from tasks import Task
 

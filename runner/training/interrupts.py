@@ -71,10 +71,15 @@ def held() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
-def _handle(*_: Any) -> None:
-    _interrupt.came = True
+def ignored() -> None:
+    """Ignore these signals from now on: this process ends anyway, and saves before."""
     for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)
+
+
+def _handle(*_: Any) -> None:
+    _interrupt.came = True
+    ignored()
     if not _interrupt.held:
         raise KeyboardInterrupt
     _interrupt.waiting = True

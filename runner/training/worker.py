@@ -33,7 +33,7 @@ SECONDS = 0.5  # between two looks at who started this process
 NOTICES = (signal.SIGUSR1, signal.SIGUSR2)
 
 
-class Died(RunError):
+class WorkerError(RunError):
     """The process of a job has ended without a word; `code` as of `subprocess.Popen`."""
 
     def __init__(self, code: int) -> None:
@@ -47,6 +47,7 @@ class Worker:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
+        self._called = False  # and not answered yet
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """What the function, which must be importable, returns for these arguments there.
@@ -54,14 +55,14 @@ class Worker:
         An interrupt here, or the end of the process that started this one as a worker, ends the
         call: the function gets a SIGTERM, and what it does about it is waited for.
 
-        Raises Died when the process does. An error of the function that is neither a ConfigError
-        nor a RunError comes as a RunError with its name.
+        Raises WorkerError when the process ends without an answer. An error of the function that is
+        neither a ConfigError nor a RunError comes as a RunError with its name.
         """
         with interrupts.as_exceptions():
             try:
                 outcome, value = self._exchange((function, arguments))
             except (EOFError, OSError):
-                raise Died(self._end()) from None
+                raise WorkerError(self._end()) from None
             except BaseException:
                 self.stop()
                 raise
@@ -72,26 +73,34 @@ class Worker:
             raise KeyboardInterrupt
         raise value
 
+    def interrupt(self) -> None:
+        """Ask the function that another thread has called to end."""
+        if self._process is not None:
+            self._process.terminate()
+
     def stop(self) -> None:
         """Ask the function that is being called to end, and wait until it has."""
         if self._process is None or self._connection is None:
             return
-        with suppress(ProcessLookupError):
+        if self._called:
             self._process.terminate()
-        with suppress(EOFError, OSError):
-            self._connection.recv()
+            with suppress(EOFError, OSError):
+                self._connection.recv()
         self._end()
 
     def _exchange(self, call: Any) -> tuple[str, Any]:
         if self._process is None or self._connection is None:
             self._start()
         assert self._connection is not None
+        self._called = True
         self._connection.send(call)
         parent = multiprocessing.parent_process()
         while not self._connection.poll(SECONDS):
             if parent is not None and os.getppid() != parent.pid:
                 signal.raise_signal(signal.SIGTERM)  # The sweep is gone, and so are its workers.
-        return self._connection.recv()
+        outcome: tuple[str, Any] = self._connection.recv()
+        self._called = False
+        return outcome
 
     def _start(self) -> None:
         mine, its = socket.socketpair()
@@ -111,6 +120,7 @@ class Worker:
         self._connection.close()
         code = self._process.wait()
         self._process = self._connection = None
+        self._called = False
         return code
 
 

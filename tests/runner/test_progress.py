@@ -15,7 +15,8 @@ import pytest
 from rich.console import Console
 
 from runner.reporting import progress
-from runner.reporting.progress import Progress, breakdown_text, print_results
+from runner.reporting.progress import Progress
+from runner.reporting.results_text import breakdown_text, print_results
 from runner.training.evaluate import breakdown
 
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")

@@ -1,7 +1,6 @@
 """The tables of a sweep: every run, failed ones too, then mean and deviation over seeds."""
 
 import csv
-import os
 import statistics
 import subprocess
 import sys
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
@@ -21,7 +19,6 @@ from runner.errors import ConfigError
 from runner.results import sweep
 from runner.store import checkpoint
 from runner.store.files import make, read_json, write_json, write_text
-from runner.training import cores
 
 from .conftest import ROOT
 
@@ -314,29 +311,6 @@ with sweep.with_table():
     assert (done.returncode == 0) == ends_well
     assert (folder / "sweep.csv").exists()
     assert done.stdout.count("tensorboard --logdir") == 1
-
-
-@pytest.mark.parametrize(
-    ("available", "jobs", "expected"),
-    [(8, 1, 8), (8, 2, 4), (8, 3, 2), (2, 4, 1), (8, -1, 1), (8, None, 8)],
-)
-def test_the_jobs_of_a_launcher_share_the_cores(
-    available: int, jobs: int | None, expected: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(available))
-    launcher = {} if jobs is None else {"n_jobs": jobs}
-    config = OmegaConf.create({"launcher": launcher, "mode": RunMode.MULTIRUN})
-    monkeypatch.setattr(HydraConfig, "initialized", lambda: True)
-    monkeypatch.setattr(HydraConfig, "get", lambda: config)
-    assert cores.share() == expected
-
-    config.mode = RunMode.RUN
-    assert cores.share() == available
-
-
-def test_without_hydra_all_cores_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(6))
-    assert cores.share() == 6
 
 
 @pytest.mark.slow

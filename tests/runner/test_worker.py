@@ -1,73 +1,121 @@
-"""A worker of a sweep ends with it; a run from a shell does not end with the shell."""
+"""Whatever ends a function beside a process, the process goes on, and the function may save."""
 
+import math
+import os
 import shlex
+import signal
 import subprocess
 import sys
+import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from runner.errors import RunError
+from runner.training.worker import Worker, WorkerError
+
 from .conftest import ROOT
 
-# Two jobs at a time, which save when they are interrupted, and two more that wait.
-SWEEP = """
-import signal, sys, time
+# A launcher with a job that saves when it is interrupted. The job is a file's top level, since the
+# process beside has to import it.
+JOB = """
+import time
 from pathlib import Path
-from joblib import Parallel, delayed
 
 def job(folder, number):
-    from runner.training import worker
-
-    with worker.ends_with_its_sweep():
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-        (folder / f"{number} started").touch()
-        try:
-            time.sleep(60)
-        except KeyboardInterrupt:
-            time.sleep(1)
-            (folder / f"{number} saved").touch()
-            raise
-        finally:
-            signal.signal(signal.SIGTERM, before)
-
-Parallel(n_jobs=2)(delayed(job)(Path(sys.argv[1]), number) for number in range(4))
+    (folder / f"{number} started").touch()
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:
+        time.sleep(1)
+        (folder / f"{number} saved").touch()
+        raise
 """
-RUN = """
-import os, time
-from runner.training import worker
+LAUNCHER = """
+import signal, sys
+from pathlib import Path
+import a_job
+from runner.training import interrupts, worker
 
-parent = os.getppid()
-with worker.ends_with_its_sweep():
-    while os.getppid() == parent:
-        time.sleep(0.1)
-    time.sleep(3 * worker.SECONDS)
-print("went on")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal
+with interrupts.as_exceptions():
+    beside = worker.Worker()
+    for number in range(2):
+        beside.call(a_job.job, Path(sys.argv[1]), number)
 """
 
 
-@pytest.mark.parametrize("end", [subprocess.Popen.kill, subprocess.Popen.terminate])
-def test_the_workers_of_a_sweep_save_and_end_when_it_is_killed(
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal
+    worker = Worker()
+    yield worker
+    worker.stop()
+    signal.signal(signal.SIGINT, before)
+
+
+def test_calls_share_a_process_until_it_dies(worker: Worker) -> None:
+    first = worker.call(os.getpid)
+    assert worker.call(os.getpid) == first != os.getpid()
+    with pytest.raises(WorkerError, match="SIGKILL") as killed:
+        worker.call(signal.raise_signal, signal.SIGKILL)
+    assert killed.value.code == -signal.SIGKILL
+    with pytest.raises(WorkerError, match="by itself, with status 3"):
+        worker.call(os._exit, 3)
+    assert worker.call(os.getpid) != first
+
+
+def test_what_a_function_returns_and_raises_comes_back(worker: Worker) -> None:
+    assert worker.call(math.sqrt, 9.0) == 3.0
+    with pytest.raises(RunError, match="ValueError: math domain error"):
+        worker.call(math.sqrt, -1.0)
+    with pytest.raises(RunError, match=r"^plain$"):
+        worker.call(exec, "from runner.errors import RunError\nraise RunError('plain')")
+    assert worker.call(math.sqrt, 4.0) == 2.0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_a_function_interrupts_its_caller(number: int, worker: Worker) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        worker.call(signal.raise_signal, number)
+    assert worker.call(math.sqrt, 4.0) == 2.0
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param(lambda launcher: launcher.kill(), id="SIGKILL"),
+        pytest.param(lambda launcher: launcher.terminate(), id="SIGTERM"),
+        pytest.param(lambda launcher: os.killpg(launcher.pid, signal.SIGINT), id="Ctrl-C"),
+    ],
+)
+def test_a_job_saves_when_its_launcher_is_ended(
     end: Callable[[subprocess.Popen[bytes]], None], tmp_path: Path
 ) -> None:
-    def left() -> set[str]:
-        return {path.name for path in tmp_path.iterdir()}
-
-    command = [sys.executable, "-c", SWEEP, str(tmp_path)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as sweep:
+    (tmp_path / "a_job.py").write_text(textwrap.dedent(JOB))
+    made = tmp_path / "made"
+    made.mkdir()
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    command = [sys.executable, "-c", LAUNCHER, str(made)]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as launcher:  # fmt: skip
         before = time.monotonic()
-        while len(left()) < 2:
-            assert time.monotonic() - before < 50, "the jobs did not start"
-            time.sleep(0.1)
-        end(sweep)
-        sweep.communicate(timeout=30)  # Until the workers, which hold the pipe, are gone too.
-    assert left() == {f"{number} {what}" for number in (0, 1) for what in ("started", "saved")}
+        while not list(made.iterdir()):
+            assert time.monotonic() - before < 50, "the job did not start"
+            time.sleep(0.05)
+        end(launcher)
+        launcher.communicate(timeout=30)  # Until the job, which holds the pipes, is gone, too.
+    assert {path.name for path in made.iterdir()} == {"0 started", "0 saved"}
 
 
-def test_a_run_outlives_the_shell_that_started_it() -> None:
-    command = f"{shlex.join([sys.executable, '-c', RUN])} & sleep 2"
+def test_a_process_beside_does_not_outlive_its_caller() -> None:
+    script = "import os; from runner.training.worker import Worker; w = Worker(); w.call(os.getpid)"
+    command = f"exec {shlex.join([sys.executable, '-c', f'{script}; os._exit(0)'])}"
     done = subprocess.run(
-        ["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False
+        ["sh", "-c", command], cwd=ROOT, stdout=subprocess.PIPE, check=False, timeout=30
     )
-    assert done.stdout == "went on\n"
+    assert done.returncode == 0

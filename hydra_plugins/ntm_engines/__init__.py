@@ -1,0 +1,1 @@
+"""Launchers and a sweeper for Hydra, which looks for them in packages of this name alone."""
