@@ -36,6 +36,7 @@ HEADINGS = {
     SOLVED_AT: "solved at, sequences",
     "sequences": "sequences in all",
     "restarts": "new beginnings",
+    "lost_again": "evaluations above 0.1 bit after solved",
     "seconds": "training, s",
 }
 SCORES = {
@@ -95,7 +96,7 @@ def known(seeds: Sequence[Row], column: str) -> list[float]:
 
 def results(_: Sequence[str]) -> list[list[str]]:
     """What the recipes reach, one row each."""
-    head = "task, controller, parameters, seeds solved, median sequences, beyond the training range"
+    head = "task, controller, parameters, seeds, solved, median sequences, beyond the training range"
     rows = [[*head.split(", "), "the paper"]]
     for row in (row for row in read("results") if row["readme"]):
         found = read(row["name"])
@@ -105,11 +106,20 @@ def results(_: Sequence[str]) -> list[list[str]]:
             row["task"],
             row["controller"],
             shown(max(known(found, "parameters"))),
+            span(found),
             solved,
             median,
         ]
         rows.append([*given, beyond(row, found), row["paper"]])
     return rows
+
+
+def span(seeds: Sequence[Row]) -> str:
+    """The first and the last seed. Raises ValueError if one between them is left out."""
+    numbers = [int(seed["seed"]) for seed in seeds]
+    if numbers != [*range(numbers[0], numbers[-1] + 1)]:
+        raise ValueError(f"the seeds {numbers} are not one after another")
+    return f"{numbers[0]} to {numbers[-1]}"
 
 
 def beyond(row: Row, seeds: Sequence[Row]) -> str:

@@ -139,7 +139,8 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_seed_that_was_never_solved_is_later_than_all_others(made: None) -> None:
     """Of 2,000, 4,000 and never the median is 4,000."""
     (row,) = tables.results([])[1:]
-    assert row == ["sums", "LSTM", "1,234", "2 of 3", "4,000", "none wrong at 2: 2 of 3", "never"]
+    beyond = "none wrong at 2: 2 of 3"
+    assert row == ["sums", "LSTM", "1,234", "0 to 2", "2 of 3", "4,000", beyond, "never"]
     (row,) = tables.recipes([])[1:]
     assert row == ["sums", "LSTM", "2 of 3", "4,000", "never", "20", "a desk", "`run`"]
 
@@ -148,12 +149,18 @@ def test_a_seed_that_failed_counts_as_not_solved(made: None, tmp_path: Path) -> 
     """Of 2,000, 4,000 and twice never the median is never; scores are of those that have some."""
     (tmp_path / "mine.csv").write_text(SEEDS + FAILED)
     (row,) = tables.results([])[1:]
-    assert row[2:6] == ["1,234", "2 of 4", "never", "none wrong at 2: 2 of 4"]
+    assert row[2:7] == ["1,234", "0 to 3", "2 of 4", "never", "none wrong at 2: 2 of 4"]
     (row,) = tables.recipes([])[1:]
     assert row[2:6] == ["2 of 4", "never", "never", "20"]
     (row,) = tables.cases(["mine"])[1:]
     assert row == ["LSTM", "n=2", "wrong bits", "0", "0.5", "2 of 4", "3 of 4"]
     assert tables.seeds(["mine"])[-1] == ["3", "never", "", "", "", ""]
+
+
+def test_a_share_of_seeds_leaves_none_out(made: None, tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text(SEEDS.replace("1,finished", "7,finished"))
+    with pytest.raises(ValueError, match="not one after another"):
+        tables.results([])
 
 
 def test_the_cases_of_a_recipe(made: None) -> None:
