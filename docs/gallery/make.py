@@ -33,7 +33,7 @@ def write_pages() -> Iterator[Path]:
 def write_picture(page: Path) -> None:
     """A picture of what a page shows first."""
     picture = page.with_suffix(".png")
-    switches = ["--headless=new", "--no-sandbox", "--hide-scrollbars", "--disable-gpu"]
+    switches = ["--headless=new", "--no-sandbox", "--hide-scrollbars", "--virtual-time-budget=3000"]
     size = f"--window-size={WINDOW[0]},{WINDOW[1] + FRAME}"
     command = ["chromium", *switches, size, f"--screenshot={picture}", page.as_uri()]
     subprocess.run(command, check=True)

@@ -73,7 +73,7 @@ function draw_vectors(canvas, times, channels, width, height, look, largest = 1)
 
 // One head on one row: what writes is a filled square, what reads a ring.
 function mark(context, x, y, width, height, weight, writes) {
-  const size = Math.sqrt(Math.min(weight, 1)), small = Math.min(width, height) < 6;
+  const size = Math.sqrt(Math.min(weight, 1)), small = Math.min(width, height) < 5;
   const gap = gap_of(width, height);
   let w = (width - 2 * gap) * size, h = (height - 2 * gap) * size;
   context.fillStyle = context.strokeStyle = writes ? COLOURS.write : COLOURS.read;

@@ -12,6 +12,10 @@ const head_names = Array.from({ length: read_heads + write_heads }, (_, h) => {
   return `${writes ? "write" : "read"} head${many > 1 ? ` ${writes ? h - read_heads + 1 : h + 1}` : ""}`;
 });
 const GUTTER = 72; // left of the memory: numbers of rows, marks of heads
+// A head and the one of the other kind that is shown with it.
+const pair_of = (head) => (head < read_heads
+  ? { reader: head, writer: read_heads + (head % write_heads) }
+  : { reader: (head - read_heads) % read_heads, writer: head });
 const capital = (text) => text[0].toUpperCase() + text.slice(1);
 
 // All that a person has chosen.
@@ -96,7 +100,7 @@ function lay_out() {
   const above = element("stage").getBoundingClientRect().top + window.scrollY;
   const strips = document.querySelectorAll(".strip:not([hidden])").length;
   const free = wide ? window.innerHeight - above - strips * 2.15 * em - element("playing").offsetHeight - 4 : 560;
-  const square = clamp(Math.floor((free * 0.58) / bits), 8, bits < 9 ? 24 : 18);
+  const square = clamp(Math.floor((free * 0.56) / bits), 8, bits < 9 ? 24 : 18);
   const row = clamp(Math.floor(2 * (free - square * bits) / rows.length) / 2, wide ? 2 : 3, 20);
   const column = wide ? 15 : 13, side = wide ? GUTTER + m_depth * column + 1.4 * em : 0;
   const page = document.querySelector("main").clientWidth;
@@ -192,7 +196,7 @@ function draw_step() {
   element("back").disabled = element("first").disabled = time === 0;
   element("next").disabled = element("last").disabled = time === steps.length - 1;
 
-  const writer = Math.max(view.head, read_heads), reader = Math.min(view.head, read_heads - 1);
+  const { reader, writer } = pair_of(view.head);
   element("added-by").textContent = `by the ${head_names[writer]}`;
   element("read-by").textContent = `by the ${head_names[reader]}`;
   const side = { gutter: GUTTER, largest, heads: done.heads, read_heads, at: view.at };
@@ -240,7 +244,7 @@ const escaped = (text) => text.replace(/[&<>"]/g, (letter) => `&#${letter.charCo
 function draw_inside(done) {
   const h = view.head, name = capital(head_names[h]);
   element("inside-head").textContent = `the ${head_names[h]}`;
-  const reader = Math.min(h, read_heads - 1), writer = Math.max(h, read_heads);
+  const { reader, writer } = pair_of(h);
   const column_of = (values) => view.at?.column ?? strongest_row(values.map(Math.abs));
   element("cards").innerHTML = address_card(machine, done, h, name) +
     `<div style="display:grid;gap:.9rem;align-content:start;min-width:0">${write_card(machine, done, writer, column_of(done.heads[writer].add))}` +
