@@ -28,7 +28,7 @@ from runner.reporting.tensorboard import TensorBoardLog
 from runner.store import checkpoint, records
 from runner.store.checkpoint import CHECKPOINTS
 from runner.store.files import METRICS, MODEL, STATUS, make, replace_with, write_json, write_text
-from runner.training import build, data, device, interrupts
+from runner.training import build, compiled, data, device, interrupts
 from runner.training.evaluate import Evaluator
 from runner.training.prediction import Predictor
 from runner.training.state import TrainingState
@@ -88,6 +88,7 @@ def _recorded_run(config: Any, directory: Path) -> float:
         interrupts.as_exceptions(),
         _end_recorded(config, directory) as begin,
         machine.failures_explained(config, directory),
+        compiled.failures_explained(),
     ):
         if config.mode == "show":
             return _show(config, directory, begin)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
@@ -30,7 +30,6 @@ from runner.training.build import (
 )
 from runner.training.clipping import Clipping, norm_of
 from runner.training.gradient import Gradient, vector_of
-from runner.training.program import Program
 from runner.training.sharding import sums_over_shards, usable_shards
 from runner.training.weight_noise import WeightNoise
 
@@ -123,7 +122,8 @@ class TrainingStep:
         if weight_noise is not None:
             self.noise = WeightNoise(self.weights.shape[0], weight_noise, seed)
         self.update = tf.function(self._update, jit_compile=True, autograph=False)
-        self.run = Program(self._run, lambda: self.variables)
+        self.run = tf.function(self._run, autograph=False)
+        self._runs: dict[Any, Callable[..., StepResult]] = {}
 
     @classmethod
     def from_config(cls, config: Any, model: keras.Model) -> TrainingStep:
@@ -195,8 +195,12 @@ class TrainingStep:
 
     def __call__(self, inputs: Any, targets: Any, weights: Any, mask: Any) -> StepResult:
         """Train on one batch: (B, T, input_dim), twice (B, T, output_dim), and (B, T) bool."""
-        result: StepResult = self.run(*self.on_device((inputs, targets, weights, mask)))
-        return result
+        batch = self.on_device((inputs, targets, weights, mask))
+        # Looking the function up by itself takes TensorFlow 0.13 ms a call.
+        shapes = tuple(array.shape for array in batch)
+        if shapes not in self._runs:
+            self._runs[shapes] = self.run.get_concrete_function(*batch)
+        return self._runs[shapes](*batch)
 
     @property
     def variables(self) -> list[Any]:
