@@ -21,6 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from runner.training import numbers
+from runner.training.average import Average
 from runner.training.build import (
     logits_model,
     optimizer_from,
@@ -115,9 +116,7 @@ class TrainingStep:
         self.weights = keras.Variable(vector_of(model.trainable_variables), name="weights")
         optimizer.build([self.weights])
         self._untrained = [tf.identity(v.value) for v in optimizer.variables]
-        self.mean_weights = None
-        if ema_decay is not None:
-            self.mean_weights = tf.Variable(self.weights.value, trainable=False, name="average")
+        self.average = None if ema_decay is None else Average(self.weights.value)
         self.noise = None
         if weight_noise is not None:
             self.noise = WeightNoise(self.weights.shape[0], weight_noise, seed)
@@ -179,8 +178,8 @@ class TrainingStep:
         self.weights.assign(vector_of(model.trainable_variables))
         for variable, value in zip(self.optimizer.variables, self._untrained, strict=True):
             variable.assign(value)
-        if self.mean_weights is not None:
-            self.mean_weights.assign(self.weights.value)
+        if self.average is not None:
+            self.average.variable.assign(self.weights.value)
         self.clipping.norm_mean.assign(0.0)
         self.reseed(seed)
 
@@ -205,7 +204,7 @@ class TrainingStep:
     @property
     def variables(self) -> list[Any]:
         """Everything that changes in training, in a stable order: what a checkpoint holds."""
-        average = [] if self.mean_weights is None else [self.mean_weights]
+        average = [] if self.average is None else [self.average.variable]
         return [
             self.weights,
             *self.model.non_trainable_variables,
@@ -218,7 +217,7 @@ class TrainingStep:
     def evaluated_weights(self) -> list[tf.Tensor]:
         """The trainable weights to evaluate and save: their average, if there is one."""
         return self.separate(
-            self.weights.value if self.mean_weights is None else self.mean_weights.value()
+            self.weights.value if self.average is None else self.average.variable.value()
         )
 
     def separate(self, vector: Any) -> list[tf.Tensor]:
@@ -278,17 +277,9 @@ class TrainingStep:
             variable.assign(tf.where(sound, variable, old))
         updates = tf.cast(self.optimizer.iterations.value, tf.float32)
         self.clipping.follow(tf.where(sound, norm * scale, self.clipping.norm_mean), updates)
-        self._average(updates, named)
+        if self.average is not None:
+            self.average.follow(self.weights.value, named["ema_decay"], updates)
         return norm, 1.0 - tf.cast(sound, tf.float32)
-
-    def _average(self, updates: Any, named: dict[str, Any]) -> None:
-        """Take the weights after so many updates into their running average."""
-        if self.mean_weights is None:
-            return
-        # Starts as a plain mean, so that the initial weights are soon forgotten.
-        decay = tf.minimum(named["ema_decay"], updates / (updates + 10.0))
-        mean = decay * self.mean_weights + (1.0 - decay) * self.weights.value
-        self.mean_weights.assign(mean)
 
 
 def _numbers(
