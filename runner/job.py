@@ -14,21 +14,19 @@ from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from runner.config import machine, plan, saved, varied
+from runner.config import machine, plan, varied
 from runner.config.schema import ANIMATION, cases_from, task_from
-from runner.errors import ConfigError, PrunedError, RunError
-from runner.reporting import canvas, events, hparams, observers, outcome, show, trial
+from runner.errors import ConfigError, PrunedError
+from runner.reporting import canvas, ending, events, hparams, observers, outcome, show, trial
 from runner.reporting.progress import Progress as Terminal
 from runner.reporting.report import Reporter, heads_animation, run_figures
 from runner.reporting.tensorboard import TensorBoardLog
 from runner.store import checkpoint, records
 from runner.store.checkpoint import CHECKPOINTS
-from runner.store.files import METRICS, MODEL, STATUS, make, replace_with, write_json, write_text
-from runner.training import build, data, device, interrupts
+from runner.store.files import METRICS, MODEL, replace_with, write_json, write_text
+from runner.training import build, compiled, data, device, interrupts
 from runner.training.evaluate import Evaluator
 from runner.training.prediction import Predictor
 from runner.training.state import TrainingState
@@ -86,8 +84,9 @@ def run(config: Any, directory: Path) -> float:
 def _recorded_run(config: Any, directory: Path) -> float:
     with (
         interrupts.as_exceptions(),
-        _end_recorded(config, directory) as begin,
+        ending.recorded(config, directory) as begin,
         machine.failures_explained(config, directory),
+        compiled.failures_explained(),
     ):
         if config.mode == "show":
             return _show(config, directory, begin)
@@ -132,7 +131,7 @@ def _run(config: Any, directory: Path, prepared: _Prepared) -> float:
         row.write(_at_a_glance(task, metrics, status), status, progress.step + 1)
         _draw(config, directory, prepared, page, progress, results)
     outcome.show(config, task, results)
-    _write_status(directory, status)
+    ending.write_status(directory, status)
     log.info("%s: %s", status, directory)
     return outcome.objective(task, results)
 
@@ -171,7 +170,7 @@ def _show(config: Any, directory: Path, begin: Callable[[], None]) -> float:
     write_text(directory / show.PAGE, text)
     for layer in unknown:
         log.warning("the page says that it cannot run %s", layer)
-    _write_status(directory, "finished")
+    ending.write_status(directory, "finished")
     log.info("open %s in a browser", directory / show.PAGE)
     return math.nan
 
@@ -305,10 +304,6 @@ def _status(task: Task, results: Mapping[str, Any]) -> str:
     return "solved" if deciding is not None and task.solved(deciding) else "finished"
 
 
-def _write_status(directory: Path, status: str, error: str | None = None) -> None:
-    write_json(directory / STATUS, {"status": status, "error": error})
-
-
 @contextmanager
 def _events(
     config: Any, directory: Path, start: Path | None
@@ -328,7 +323,7 @@ def _events(
             yield page, row
         except BaseException as error:
             with suppress(OSError):
-                row.write({}, _unfinished(error), step)
+                row.write({}, ending.status_after(error), step)
             raise
 
 
@@ -343,64 +338,3 @@ def _apart(config: Any) -> tuple[str, dict[str, hparams.HParam]]:
     return varied.label(known or seed, list(known or seed)), hparams.in_sweep(
         known | seed, made_by.jobs.values()
     )
-
-
-@contextmanager
-def _end_recorded(config: Any, directory: Path) -> Iterator[Callable[[], None]]:
-    """Record how a run ends that does not finish, then let its error through.
-
-    Yields what to call when the run begins. A run that is refused before leaves no record, but a
-    job of a sweep does, for its table.
-    """
-    begun = False
-
-    def begin() -> None:
-        nonlocal begun
-        make(directory, *machine.FOLDERS)
-        saved.keep(config, directory)
-        _write_status(directory, "running")
-        begun = True
-
-    try:
-        yield begin
-    except BaseException as error:
-        if begun or not isinstance(error, ConfigError) or _in_a_sweep():
-            _record_end(directory, error)
-        raise
-
-
-def _record_end(directory: Path, error: BaseException) -> None:
-    status = _unfinished(error)
-    reason = _how_to_go_on(directory) if status == "interrupted" else str(error)
-    with suppress(OSError):  # The disk may be full, or the directory gone.
-        _write_status(directory, status, f"{type(error).__name__}: {reason}")
-    # Hydra reports only the first failure of a sweep, and not in the job's own log.
-    level = logging.INFO if status == "pruned" else logging.ERROR
-    log.log(level, "%s: %s", status, reason, exc_info=_is_bug(error))
-
-
-def _in_a_sweep() -> bool:
-    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-
-
-def _unfinished(error: BaseException) -> str:
-    """The status of a run that this error has ended."""
-    if isinstance(error, PrunedError):
-        return "pruned"
-    return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-
-
-def _how_to_go_on(directory: Path) -> str:
-    """What works after an interrupt."""
-    try:
-        kept = checkpoint.latest(directory / CHECKPOINTS, quiet=True)
-    except ConfigError:
-        kept = None
-    if kept is not None:
-        step = checkpoint.step_of(kept)
-        return f"go on from step {step} with resume={directory}"
-    return "nothing was trained yet that could be gone on with: start it again"
-
-
-def _is_bug(error: BaseException) -> bool:
-    return not isinstance(error, KeyboardInterrupt | ConfigError | PrunedError | RunError)

@@ -13,10 +13,10 @@ import platform
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from platformdirs import user_cache_path
 
@@ -68,34 +68,25 @@ def keep(directory: str | None) -> None:
     os.environ[FLAGS] = f"{flags} {own}".strip()
 
 
-def recovered(call: Callable[[], Any], undo: Callable[[], None]) -> Any:
-    """What a call returns that has its programs compiled, or found on disk.
+@contextmanager
+def failures_explained() -> Iterator[None]:
+    """Turn TensorFlow's error about a kept program into a RunError, and delete all of them.
 
-    Where TensorFlow cannot read or write a program there, all are deleted, since its error does not
-    say which one it was, and the call is made again.
-
-    undo: takes back what the call that failed has changed.
-
-    Raises RunError if that fails, too.
+    The error does not say which one it was, and this process cannot compile that program any more:
+    TensorFlow remembers that it failed.
     """
     try:
-        return call()
+        yield
     except Exception as error:
         reason, place = _failure(error), _directory_in(os.environ.get(FLAGS, ""))
         if reason is None or place is None:
             raise
-    log.warning("compiled programs are deleted in %s and made again (%s)", place, reason)
-    for path in place.glob(PROGRAMS):
-        path.unlink(missing_ok=True)
-    undo()
-    try:
-        return call()
-    except Exception as error:
-        if _failure(error) is None:
-            raise
+        for path in place.glob(PROGRAMS):
+            path.unlink(missing_ok=True)
         raise RunError(
-            f"compiled programs cannot be kept in {place} ({_failure(error)}): name another folder "
-            "with compilation_cache=..., or null to keep none."
+            f"a compiled program kept in {place} cannot be read or written ({reason}). All "
+            "that were kept there are deleted now: start the run again. If it comes again, name "
+            "another folder with compilation_cache=..., or null to keep none."
         ) from error
 
 

@@ -30,14 +30,3 @@ def async_dispatch() -> Iterator[None]:
         tf.experimental.async_clear_error()
         tf.config.experimental.set_synchronous_execution(True)
         raise
-
-
-@contextmanager
-def sync_dispatch() -> Iterator[None]:
-    """Compute at once what is called inside, so that it raises what fails."""
-    before = tf.config.experimental.get_synchronous_execution()
-    tf.config.experimental.set_synchronous_execution(True)
-    try:
-        yield
-    finally:
-        tf.config.experimental.set_synchronous_execution(before)

@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from runner.training import numbers
 from runner.training.build import structure
-from runner.training.program import Program
 from runner.training.sharding import each_shard, usable_shards
 
 # What earlier runs of this process have compiled, by a description of it.
@@ -46,8 +45,7 @@ class Predictor:
         weights, constants = _values(self.model)
         if trainable:
             weights = [tf.convert_to_tensor(weight) for weight in trainable]
-        arrays = [tf.convert_to_tensor(array) for array in (inputs, mask)]
-        return np.asarray(self.probabilities.run(weights, constants, self.numbers, *arrays))
+        return np.asarray(self.probabilities.run(weights, constants, self.numbers, inputs, mask))
 
 
 class _Probabilities:
@@ -58,7 +56,7 @@ class _Probabilities:
         self.names = [*numbers.of_machines(model)]
         self.shards = shards
         self.compiled = tf.function(self._compiled, jit_compile=True, autograph=False)
-        self.run = Program(self._run)
+        self.run = tf.function(self._run, autograph=False)
 
     def _run(self, weights: Any, constants: Any, scalars: Any, inputs: Any, mask: Any) -> Any:
         parts = each_shard(

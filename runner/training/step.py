@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from runner.training import numbers
+from runner.training.average import Average
 from runner.training.build import (
     logits_model,
     optimizer_from,
@@ -30,7 +31,6 @@ from runner.training.build import (
 )
 from runner.training.clipping import Clipping, norm_of
 from runner.training.gradient import Gradient, vector_of
-from runner.training.program import Program
 from runner.training.sharding import sums_over_shards, usable_shards
 from runner.training.weight_noise import WeightNoise
 
@@ -116,14 +116,13 @@ class TrainingStep:
         self.weights = keras.Variable(vector_of(model.trainable_variables), name="weights")
         optimizer.build([self.weights])
         self._untrained = [tf.identity(v.value) for v in optimizer.variables]
-        self.mean_weights = None
-        if ema_decay is not None:
-            self.mean_weights = tf.Variable(self.weights.value, trainable=False, name="average")
+        self.average = None if ema_decay is None else Average(self.weights.value)
         self.noise = None
         if weight_noise is not None:
             self.noise = WeightNoise(self.weights.shape[0], weight_noise, seed)
         self.update = tf.function(self._update, jit_compile=True, autograph=False)
-        self.run = Program(self._run, lambda: self.variables)
+        self.run = tf.function(self._run, autograph=False)
+        self._runs: dict[Any, Callable[..., StepResult]] = {}
 
     @classmethod
     def from_config(cls, config: Any, model: keras.Model) -> TrainingStep:
@@ -179,8 +178,8 @@ class TrainingStep:
         self.weights.assign(vector_of(model.trainable_variables))
         for variable, value in zip(self.optimizer.variables, self._untrained, strict=True):
             variable.assign(value)
-        if self.mean_weights is not None:
-            self.mean_weights.assign(self.weights.value)
+        if self.average is not None:
+            self.average.variable.assign(self.weights.value)
         self.clipping.norm_mean.assign(0.0)
         self.reseed(seed)
 
@@ -195,13 +194,17 @@ class TrainingStep:
 
     def __call__(self, inputs: Any, targets: Any, weights: Any, mask: Any) -> StepResult:
         """Train on one batch: (B, T, input_dim), twice (B, T, output_dim), and (B, T) bool."""
-        result: StepResult = self.run(*self.on_device((inputs, targets, weights, mask)))
-        return result
+        batch = self.on_device((inputs, targets, weights, mask))
+        # Looking the function up by itself takes TensorFlow 0.13 ms a call.
+        shapes = tuple(array.shape for array in batch)
+        if shapes not in self._runs:
+            self._runs[shapes] = self.run.get_concrete_function(*batch)
+        return self._runs[shapes](*batch)
 
     @property
     def variables(self) -> list[Any]:
         """Everything that changes in training, in a stable order: what a checkpoint holds."""
-        average = [] if self.mean_weights is None else [self.mean_weights]
+        average = [] if self.average is None else [self.average.variable]
         return [
             self.weights,
             *self.model.non_trainable_variables,
@@ -214,7 +217,7 @@ class TrainingStep:
     def evaluated_weights(self) -> list[tf.Tensor]:
         """The trainable weights to evaluate and save: their average, if there is one."""
         return self.separate(
-            self.weights.value if self.mean_weights is None else self.mean_weights.value()
+            self.weights.value if self.average is None else self.average.variable.value()
         )
 
     def separate(self, vector: Any) -> list[tf.Tensor]:
@@ -274,17 +277,9 @@ class TrainingStep:
             variable.assign(tf.where(sound, variable, old))
         updates = tf.cast(self.optimizer.iterations.value, tf.float32)
         self.clipping.follow(tf.where(sound, norm * scale, self.clipping.norm_mean), updates)
-        self._average(updates, named)
+        if self.average is not None:
+            self.average.follow(self.weights.value, named["ema_decay"], updates)
         return norm, 1.0 - tf.cast(sound, tf.float32)
-
-    def _average(self, updates: Any, named: dict[str, Any]) -> None:
-        """Take the weights after so many updates into their running average."""
-        if self.mean_weights is None:
-            return
-        # Starts as a plain mean, so that the initial weights are soon forgotten.
-        decay = tf.minimum(named["ema_decay"], updates / (updates + 10.0))
-        mean = decay * self.mean_weights + (1.0 - decay) * self.weights.value
-        self.mean_weights.assign(mean)
 
 
 def _numbers(

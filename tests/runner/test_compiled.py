@@ -20,9 +20,9 @@ from runner.training import compiled
 compiled.keep(sys.argv[1])
 with quiet.native_notices():
     import tensorflow as tf
-    from runner.training.program import Program
-function = Program(tf.function(lambda x: 3.0 * x + 1.0, jit_compile=True))
-print(float(function(tf.constant(2.0))))
+function = tf.function(lambda x: 3.0 * x + 1.0, jit_compile=True)
+with compiled.failures_explained():
+    print(float(function(tf.constant(2.0))))
 """
 
 
@@ -36,23 +36,29 @@ def no_flags(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(compiled.FLAGS, "")
 
 
-def test_a_second_process_finds_what_the_first_compiled(tmp_path: Path) -> None:
-    def programs() -> dict[Path, int]:
-        return {path: path.stat().st_mtime_ns for path in tmp_path.rglob("xla_compile_cache*")}
-
-    assert run(tmp_path).stdout == "7.0\n"
-    first = programs()
-    assert len(first) == 1
-    assert run(tmp_path).stdout == "7.0\n"
-    assert programs() == first
-
-
-def test_programs_land_in_a_folder_whose_name_has_spaces_and_quotes(tmp_path: Path) -> None:
-    folder = tmp_path / """one 'two" three\\ --four=5"""
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of a difficult name, with the program that a first process has compiled."""
+    folder = tmp_path_factory.mktemp("kept") / """one 'two" three\\ --four=5"""
     folder.mkdir()
-    assert run(folder).stdout == "7.0\n"
-    assert len(list(folder.rglob("xla_compile_cache*"))) == 1
-    assert list(tmp_path.iterdir()) == [folder]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(compiled.FLAGS, "")
+        assert run(folder).stdout == "7.0\n"
+    return folder
+
+
+def test_programs_land_in_a_folder_whose_name_has_spaces_and_quotes(kept: Path) -> None:
+    assert len(list(kept.rglob("xla_compile_cache*"))) == 1
+    assert list(kept.parent.iterdir()) == [kept]
+
+
+def test_a_second_process_finds_what_the_first_compiled(kept: Path) -> None:
+    def programs() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in kept.rglob("xla_compile_cache*")}
+
+    first = programs()
+    assert run(kept).stdout == "7.0\n"
+    assert programs() == first
 
 
 def test_a_file_of_flags_stays_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,17 +77,23 @@ def test_programs_of_other_flags_are_kept_apart(
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_damaged_program_is_made_again(tmp_path: Path) -> None:
-    run(tmp_path)
+def test_a_damaged_program_does_not_stop_the_next_run_but_one(kept: Path, tmp_path: Path) -> None:
+    shutil.copytree(kept, tmp_path, dirs_exist_ok=True)
     [program] = tmp_path.rglob("xla_compile_cache*")
-    content = program.read_bytes()
-    middle = len(content) // 2
-    for damaged in (content[:-1], content[:middle] + bytes(len(content) - middle)):
-        program.write_bytes(damaged)
-        done = run(tmp_path)
-        assert done.stdout == "7.0\n"
-        assert "compiled programs are deleted in" in done.stderr
-        assert program.stat().st_size == len(content)
+    program.write_bytes(program.read_bytes()[:-1])
+    done = run(tmp_path)
+    assert "RunError: a compiled program kept in" in done.stderr
+    assert not program.exists()
+    assert run(tmp_path).stdout == "7.0\n"
+
+
+@pytest.mark.parametrize("sign", compiled.FAILURES)
+def test_each_failure_of_the_cache_is_known(
+    sign: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(compiled.FLAGS, f"{compiled.DIRECTORY_FLAG}={tmp_path}")
+    with pytest.raises(RunError, match=sign), compiled.failures_explained():
+        raise OSError(f"Graph execution error:\n\n{sign}\n\t[[{{{{node x}}}}]]")
 
 
 def test_nothing_is_kept_on_a_full_disk(
@@ -94,13 +106,8 @@ def test_nothing_is_kept_on_a_full_disk(
     assert "less than 32 MB of free space" in caplog.text
 
 
-def full_disk(folder: Path) -> OSError:
-    reason = f"{folder}/xla_compile_cache__1.pb.tmp; No space left on device"
-    return OSError(f"Graph execution error:\n\n{reason}\n\t[[{{{{node x}}}}]]")
-
-
 @pytest.mark.parametrize("quoted", [False, True])
-def test_a_program_that_can_never_be_written_ends_the_run_with_a_reason(
+def test_a_program_that_cannot_be_written_ends_the_run_with_a_reason(
     quoted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if quoted:
@@ -108,44 +115,21 @@ def test_a_program_that_can_never_be_written_ends_the_run_with_a_reason(
         tmp_path.mkdir()
     named = f"{compiled.DIRECTORY_FLAG}={compiled._quoted(tmp_path) if quoted else tmp_path}"
     monkeypatch.setenv(compiled.FLAGS, f"{named} --other")
+    reason = f"{tmp_path}/xla_compile_cache__1.pb.tmp; No space left on device"
     (tmp_path / "xla_compile_cache__2.pb").touch()
     (tmp_path / "of somebody else").touch()
-
-    def fails() -> None:
-        raise full_disk(tmp_path)
-
-    with pytest.raises(RunError) as stopped:
-        compiled.recovered(fails, lambda: None)
-    assert "xla_compile_cache__1.pb.tmp; No space left on device)" in str(stopped.value)
+    with pytest.raises(RunError) as stopped, compiled.failures_explained():
+        raise OSError(f"Graph execution error:\n\n{reason}\n\t[[{{{{node x}}}}]]")
+    assert f"({reason})" in str(stopped.value)
     assert "compilation_cache=" in str(stopped.value)
     assert [path.name for path in tmp_path.iterdir()] == ["of somebody else"]
 
 
-def test_what_a_failed_call_has_changed_is_undone_before_the_next(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(compiled.FLAGS, f"{compiled.DIRECTORY_FLAG}={tmp_path}")
-    done: list[str] = []
-
-    def call() -> str:
-        done.append("call")
-        if len(done) == 1:
-            raise full_disk(tmp_path)
-        return "result"
-
-    assert compiled.recovered(call, lambda: done.append("undo")) == "result"
-    assert done == ["call", "undo", "call"]
-
-
-def test_another_error_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_error_is_not_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(compiled.FLAGS, f"{compiled.DIRECTORY_FLAG}={tmp_path}")
     (tmp_path / "xla_compile_cache__2.pb").touch()
-
-    def fails() -> None:
+    with pytest.raises(ValueError, match="shapes"), compiled.failures_explained():
         raise ValueError("the shapes differ")
-
-    with pytest.raises(ValueError, match="shapes"):
-        compiled.recovered(fails, fails)
     assert list(tmp_path.iterdir())
 
 

@@ -30,23 +30,13 @@ from runner.training import build
 from runner.training.step import TrainingStep
 from runner.training.train import Training
 
-from .conftest import Compose
+from .conftest import LONGEST, TINY_MACHINE, Compose
 
 TINY = (
-    "task.max_length=3",
-    "ntm.n_width=8",
-    "ntm.m_depth=4",
-    "controller=double_dense",
-    "controller.units=6",
+    *TINY_MACHINE,
     "optimizer.schedule=constant",  # A falling rate depends on trainer.steps.
-    "trainer.batch_size=4",
-    "trainer.evaluate_every=4",
-    "trainer.checkpoint_every=3",
-    "trainer.log_every=2",
-    "trainer.shards=1",
-    "evaluate.cases=['length=2','length=5']",
-    "evaluate.sequences=10",
-    "evaluate.batch_size=5",
+    *("trainer.evaluate_every=4", "trainer.checkpoint_every=3", "trainer.log_every=2"),
+    *(f"evaluate.cases=['length=2','{LONGEST}']", "evaluate.sequences=10"),
 )
 
 

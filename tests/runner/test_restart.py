@@ -12,26 +12,16 @@ from runner import job
 from runner.store import checkpoint
 from runner.training.step import TrainingStep
 
-from .conftest import Compose
+from .conftest import LONGEST, TINY_MACHINE, Compose
 
 BATCH, RESTART_AT, STEPS, RESTARTS = 4, 3, 5, 2
 TINY = (
-    "task.max_length=3",
-    "ntm.n_width=8",
-    "ntm.m_depth=4",
-    "controller=double_dense",
-    "controller.units=6",
-    f"trainer.batch_size={BATCH}",
+    *TINY_MACHINE,
     f"trainer.steps={STEPS}",
     f"trainer.restarts={RESTARTS}",
     f"trainer.restart_at={RESTART_AT}",
-    "trainer.evaluate_every=4",
-    "trainer.checkpoint_every=1000",
-    "trainer.log_every=1",
-    "trainer.shards=1",
-    "evaluate.cases=['length=2']",
-    "evaluate.sequences=10",
-    "evaluate.batch_size=5",
+    *("trainer.evaluate_every=4", "trainer.checkpoint_every=1000", "trainer.log_every=1"),
+    *(f"evaluate.cases=['{LONGEST}']", "evaluate.sequences=10"),
 )
 NEVER_GOOD_ENOUGH = "trainer.restart_above=1e-6"
 ALWAYS_GOOD_ENOUGH = "trainer.restart_above=1e6"

@@ -19,13 +19,12 @@ from runner.config import saved
 from runner.errors import ConfigError
 from runner.store.files import write_json
 
-from .conftest import ROOT, Compose
+from .conftest import LONGEST, ROOT, TINY_MACHINE, Compose
 from .test_models import FILES, outcome
 
 TINY = (
-    *("task.max_length=2", "ntm.n_width=4", "ntm.m_depth=3", "controller=double_dense"),
-    *("controller.units=4", "trainer.steps=2", "trainer.batch_size=2", "trainer.shards=1"),
-    *("evaluate.cases=['length=2']", "evaluate.sequences=4", "evaluate.batch_size=4"),
+    *(*TINY_MACHINE, "trainer.steps=2"),
+    *(f"evaluate.cases=['{LONGEST}']", "evaluate.sequences=4"),
 )
 
 

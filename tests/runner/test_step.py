@@ -356,8 +356,8 @@ def test_a_batch_takes_as_many_compiled_calls_as_shards(
     step = made(config, task, shards=2)
     for batch in batches:
         step(*batch[:4])
-    assert step.run.function.experimental_get_tracing_count() == 1
-    graph = step.run.function.get_concrete_function(*batches[0][:4]).graph
+    assert step.run.experimental_get_tracing_count() == 1
+    graph = step.run.get_concrete_function(*batches[0][:4]).graph
     calls = [op for op in graph.get_operations() if "PartitionedCall" in op.type]
     assert len(calls) == 2 + 1  # A gradient a shard, and the update.
     assert not [op.type for op in graph.get_operations() if "PyFunc" in op.type]
