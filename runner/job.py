@@ -128,7 +128,7 @@ def _run(config: Any, directory: Path, prepared: _Prepared) -> float:
         write_json(directory / METRICS, metrics)
         page.cases(progress.step, results)
         # A step later: the last scheduled evaluation, of other sequences, may have been at this.
-        row.write(_at_a_glance(task, metrics, status), status, progress.step + 1)
+        row.write(_in_brief(task, metrics, status), status, progress.step + 1)
         _draw(config, directory, prepared, page, progress, results)
     outcome.show(config, task, results)
     ending.write_status(directory, status)
@@ -292,10 +292,10 @@ def _plain(config: Any) -> dict[str, Any]:
     return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
 
 
-def _at_a_glance(task: Task, metrics: Mapping[str, Any], status: str) -> dict[str, float]:
+def _in_brief(task: Task, metrics: Mapping[str, Any], status: str) -> dict[str, float]:
     scores = outcome.deciding(task, metrics["evaluation"])
     spent = (metrics["seconds"] or 0.0, metrics["sequences"] or 0, metrics["solved_at_sequences"])
-    return hparams.at_a_glance(scores, status == "solved", *spent)
+    return hparams.in_brief(scores, status == "solved", *spent)
 
 
 def _status(task: Task, results: Mapping[str, Any]) -> str:
@@ -317,7 +317,7 @@ def _events(
     with TensorBoardLog(row.folder, step + 1 if start else 0) as page:
         page.text(step, "configuration", OmegaConf.to_yaml(config))
         if not start:
-            page.scalars(0, hparams.at_a_glance({}, False, 0.0, 0, None))
+            page.scalars(0, hparams.in_brief({}, False, 0.0, 0, None))
         row.write({}, "running", step)
         try:
             yield page, row

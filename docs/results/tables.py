@@ -96,7 +96,9 @@ def known(seeds: Sequence[Row], column: str) -> list[float]:
 
 def results(_: Sequence[str]) -> list[list[str]]:
     """What the recipes reach, one row each."""
-    head = "task, controller, parameters, seeds, solved, median sequences, beyond the training range"
+    head = (
+        "task, controller, parameters, seeds, solved, median sequences, beyond the training range"
+    )
     rows = [[*head.split(", "), "the paper"]]
     for row in (row for row in read("results") if row["readme"]):
         found = read(row["name"])

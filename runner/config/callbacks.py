@@ -68,8 +68,12 @@ class CheckFirst(Callback):
                             "one for each job with hydra.sweep.subdir, such as ${hydra.job.num}."
                         )
                     found.append(job)
-                except (ConfigError, ConfigCompositionException) as error:
-                    text = f"{explain(error)}{_not_in_all(str(explain(error)), all_overrides)}"
+                except ConfigError as error:
+                    raise ConfigError(f"job {number} ({' '.join(overrides)}): {error}") from None
+                except ConfigCompositionException as error:
+                    text = _not_in_all(str(explain(error)), all_overrides)
+                    if not text:
+                        raise
                     raise ConfigError(f"job {number} ({' '.join(overrides)}): {text}") from None
             _check_device([job.config for job in found], config)
             self._held.enter_context(ownership.held(root))
@@ -94,7 +98,7 @@ def jobs(config: DictConfig) -> Sequence[list[str]]:
 
 
 def _not_in_all(text: str, all_overrides: Sequence[Sequence[str]]) -> str:
-    """A sentence for an unknown key of an option, where the sweep is over several options."""
+    """What to say of an unknown key of an option where the sweep is over several; else nothing."""
     missing = re.match("there is no key '([^.']+)[.]", text)
     if missing is None:
         return ""
@@ -103,8 +107,8 @@ def _not_in_all(text: str, all_overrides: Sequence[Sequence[str]]) -> str:
     if len(options) < 2:
         return ""
     return (
-        f" Only some jobs of this sweep over {missing[1]}={','.join(options)} have it: make a "
-        "sweep of its own for those."
+        f"{text} Only some jobs of this sweep over {missing[1]}={','.join(options)} have it: "
+        "make a sweep of its own for those."
     )
 
 

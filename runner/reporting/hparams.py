@@ -2,8 +2,8 @@
 
 TensorBoard takes the page's columns from the rows of all runs that it shows, of one sweep or of
 several: there is no record of the columns, since of several it would follow one alone. It ticks
-the first five values and the first five metrics, in the order of the alphabet; the metrics `at a
-glance` are named so that they are these.
+the first five values and the first five metrics, in the order of the alphabet; those in
+`brief/` are named so that they are these.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ STATUS: dict[str, int | None] = {
     "stale": api_pb2.STATUS_FAILURE,
 }
 SUFFIX = "hparams"
-GLANCE = "at a glance"
+BRIEF = "brief"
 # Keys that hold a number for one choice of a group and a list for another: always text, because
 # TensorBoard fails to sort or filter by a name of two types.
 TEXT_KEYS = ("units",)
@@ -60,7 +60,7 @@ class Row(NamedTuple):
         it finds: a run that failed and was resumed would stay failed.
 
         Args:
-            metrics: what the run has come to at its end, see `at_a_glance`.
+            metrics: what the run has come to at its end, see `in_brief`.
             status: as in `status.json`, or `stale`.
             step: the optimizer's iteration of the metrics.
         """
@@ -76,7 +76,7 @@ class Row(NamedTuple):
         events.replace(self.folder, SUFFIX, mark, written)
 
 
-def at_a_glance(
+def in_brief(
     scores: Mapping[str, Any], solved: bool, seconds: float, sequences: int, solved_at: int | None
 ) -> dict[str, float]:
     """The metrics that the page shows first, which every run has that was evaluated once.
@@ -87,11 +87,11 @@ def at_a_glance(
         "bit errors": scores.get("bit_errors_per_sequence"),
         "loss bits": scores.get("loss_bits_per_sequence"),
         "solved": float(solved),
-        "trained seconds": seconds,
-        "trained sequences": sequences,
-        "when solved, sequences": solved_at,
+        "time, s": seconds,
+        "total sequences": sequences,
+        "when solved": solved_at,
     }
-    return {f"{GLANCE}/{name}": float(v) for name, v in found.items() if v is not None}
+    return {f"{BRIEF}/{name}": float(v) for name, v in found.items() if v is not None}
 
 
 def of_config(config: Mapping[str, Any]) -> dict[str, HParam]:

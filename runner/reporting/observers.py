@@ -18,7 +18,7 @@ from runner.training.train import Observer, Training
 
 def of_run(config: Any, log: TensorBoardLog, folder: Path) -> list[Observer]:
     """Those that a configuration asks for; folder: of the run's event files."""
-    found: list[Observer] = [Glance(log)]
+    found: list[Observer] = [Brief(log)]
     if config.model.name == "ntm":
         found.append(Heads(log))
     if config.trainer.histograms:
@@ -28,8 +28,8 @@ def of_run(config: Any, log: TensorBoardLog, folder: Path) -> list[Observer]:
     return found
 
 
-class Glance(Observer):
-    """Writes what says most of a run, see `hparams.at_a_glance`, at each evaluation."""
+class Brief(Observer):
+    """Writes what says most of a run, see `hparams.in_brief`, at each evaluation."""
 
     def __init__(self, log: TensorBoardLog) -> None:
         self.log = log
@@ -39,7 +39,7 @@ class Glance(Observer):
         scores = progress.evaluations[-1]["results"][task.solved_case()]
         sequences = number * training.config.trainer.batch_size
         at = progress.solved_at_sequences
-        shown = hparams.at_a_glance(scores, task.solved(scores), progress.seconds, sequences, at)
+        shown = hparams.in_brief(scores, task.solved(scores), progress.seconds, sequences, at)
         self.log.scalars(number, shown)
 
 
@@ -59,7 +59,7 @@ class Heads(Observer):
         scores = training.progress.evaluations[-1]["results"][training.task.solved_case()]
         title = f"step {number}: {scores['bit_errors_per_sequence']:.3g} wrong bits"
         figure = glance.heads_glance(_trace(training), title)
-        self.log.images(number, {f"{hparams.GLANCE}/heads": to_png(figure)})
+        self.log.images(number, {f"{hparams.BRIEF}/heads": to_png(figure)})
 
 
 class Histograms(Observer):

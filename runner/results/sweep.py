@@ -165,10 +165,10 @@ def _tell_tensorboard(runs: Sequence[Run]) -> None:
                 page = hparams.Row(
                     events.folder_for(run.folder, label), hparams.in_sweep(row, rows)
                 )
-                page.write(_at_a_glance(run), run.status, (run.metrics.get("steps") or 0) + 1)
+                page.write(_in_brief(run), run.status, (run.metrics.get("steps") or 0) + 1)
 
 
-def _at_a_glance(run: Run) -> dict[str, float]:
+def _in_brief(run: Run) -> dict[str, float]:
     """As the run itself writes it at its end."""
     from runner.reporting import hparams
 
@@ -177,4 +177,4 @@ def _at_a_glance(run: Run) -> dict[str, float]:
     case, of = sweep_table.deciding_case(run), run.metrics
     scores = {key.removeprefix(f"{case} "): value for key, value in of.items()}
     spent = (of.get("seconds") or 0.0, of.get("sequences") or 0, of.get("solved_at_sequences"))
-    return hparams.at_a_glance(scores, run.status == "solved", *spent)
+    return hparams.in_brief(scores, run.status == "solved", *spent)

@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, open_dict
 
-from runner.config import schema
+from runner.config import plan, schema
 from runner.config.callbacks import CheckFirst
 from runner.errors import ConfigError, Refused
 
@@ -54,3 +54,20 @@ def test_a_launcher_can_send_the_callback_to_its_workers(tmp_path: Path) -> None
 def test_a_refused_sweep_makes_nothing(place: str, tmp_path: Path) -> None:
     assert f"hydra.{place}" in refused(tmp_path / "sweep", f"hydra.{place}")
     assert not (tmp_path / "sweep").exists()
+
+
+def test_a_key_that_only_some_jobs_have_is_said_to_be(tmp_path: Path) -> None:
+    text = refused(tmp_path / "sweep", "controller=dense,lstm", "controller.units=[100]")
+    assert "job 0 (controller=dense controller.units=[100]): there is no key" in text
+    assert "Only some jobs of this sweep over controller=dense,lstm have it" in text
+
+
+def test_the_plan_of_a_sweep_says_what_its_jobs_differ_in(tmp_path: Path) -> None:
+    """Not the width of the memory, which each recipe sets: it follows from the controller."""
+    swept = ("controller=dense,lstm", "ntm.read_heads=1,2", "seed=3,4", "trainer.steps=7")
+    start(CheckFirst(), tmp_path / "sweep", *swept, "hydra.sweep.subdir='x ${hydra.job.num}'")
+    made = plan.read(tmp_path / "sweep")
+    assert made.columns == ["controller", "ntm.read_heads", "seed"]
+    assert len(made.jobs) == 8
+    assert made.jobs["x 3"] == {"controller": "dense", "ntm.read_heads": 2, "seed": 4}
+    assert made.command.endswith(f"-m {' '.join(swept)} hydra.sweep.dir={tmp_path / 'sweep'}")

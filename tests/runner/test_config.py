@@ -282,6 +282,8 @@ def test_a_recipe_goes_under_an_experiment_and_the_command_line(composed: Compos
         ("controller.units=0", "controller.units=0 must be at least 1"),
         ("evaluate.cases=['lenght=3']", "did you mean 'length'?"),
         ("evaluate.cases=[]", "evaluate.cases=[] is empty"),
+        ("trainer.profile=[5,4]", "trainer.profile=[5, 4] must be the first and the last step"),
+        ("trainer.profile=[0,4]", "trainer.profile=[0, 4] must be the first and the last step"),
         ("evaluate.cases=[[length=3]]", "evaluate.cases=[['length=3']] must be a plain list"),
         ("evaluate.sequences=0", "evaluate.sequences=0 must be at least 1"),
         ("figures.format=[png,jpg]", "choose one of png, pdf, svg, gif"),
@@ -391,6 +393,14 @@ def test_the_configured_task_is_built(composed: Compose) -> None:
         ),
         ('evaluate.cases=["length=5"]', 'evaluate.cases=["length=5"]'),
         ("evaluate.cases=null", "evaluate.cases=null"),
+        (
+            "evaluate.cases=[length=5],[length=10,length=20],null",
+            'evaluate.cases=["length=5"],["length=10","length=20"],null',
+        ),
+        (
+            "evaluate.cases=[length=5,repeats=2],[length=1,repeats=3]",
+            'evaluate.cases=["length=5,repeats=2"],["length=1,repeats=3"]',
+        ),
         ("trainer.steps=3", "trainer.steps=3"),
     ],
 )

@@ -175,9 +175,9 @@ def test_histograms_hold_all_finite_numbers(tmp_path: Path) -> None:
     ],
 )
 def test_the_row_says_how_the_run_ended(tmp_path: Path, status: str, expected: int) -> None:
-    hparams.Row(tmp_path, {"seed": 3}).write({"at a glance/solved": 1.0}, status, 400)
+    hparams.Row(tmp_path, {"seed": 3}).write({"brief/solved": 1.0}, status, 400)
     assert session_status(tmp_path) == expected
-    assert points(read(tmp_path), "at a glance/solved") == [(400, 1)]
+    assert points(read(tmp_path), "brief/solved") == [(400, 1)]
 
 
 def test_the_row_has_typed_values_and_is_of_one_run(tmp_path: Path) -> None:
@@ -255,15 +255,13 @@ def test_a_column_of_a_sweep_has_one_type() -> None:
     ]
 
 
-def test_what_is_at_a_glance_comes_first_in_the_alphabet() -> None:
+def test_what_is_in_brief_comes_first_in_the_alphabet() -> None:
     """TensorBoard ticks the first five metrics; a run that was not solved has no sixth."""
     scores = {"bit_errors_per_sequence": 0.5, "loss_bits_per_sequence": 2.0, "bit_accuracy": 0.9}
-    found = hparams.at_a_glance(scores, False, 3.0, 64, None)
+    found = hparams.in_brief(scores, False, 3.0, 64, None)
     assert len(found) == 5
-    assert sorted([*found, "at a glance/when solved, sequences", "evaluation/a"])[:5] == list(found)
-    assert set(hparams.at_a_glance(scores, True, 3.0, 64, 32)) - set(found) == {
-        "at a glance/when solved, sequences"
-    }
+    assert sorted([*found, "brief/when solved", "evaluation/a"])[:5] == list(found)
+    assert set(hparams.in_brief(scores, True, 3.0, 64, 32)) - set(found) == {"brief/when solved"}
 
 
 @pytest.mark.parametrize(

@@ -102,10 +102,10 @@ def leave(folder: Path, values: Mapping[str, Any], status: str, errors: float | 
     write_json(folder / "status.json", {"status": status, "error": None})
     row = hparams.Row(events.folder_for(folder, "seed=7"), {"seed": 7})
     with TensorBoardLog(row.folder, 0) as log:
-        log.scalars(0, hparams.at_a_glance({}, False, 0.0, 0, None))
+        log.scalars(0, hparams.in_brief({}, False, 0.0, 0, None))
         if errors is not None:
             log.cases(40, {"length=5": {ERRORS: errors}})
-            log.scalars(40, hparams.at_a_glance({ERRORS: errors}, False, 1.0, 640, None))
+            log.scalars(40, hparams.in_brief({ERRORS: errors}, False, 1.0, 640, None))
     row.write({}, "failed" if status == "failed" else "running", 0)
     if status != "failed":
         facts = {"steps": 40, "sequences": 640, "seconds": 2.0, "solved_at_sequences": None}
@@ -175,12 +175,12 @@ def test_every_run_has_a_value_in_the_columns_that_are_shown(one: Page) -> None:
 def test_rows_say_what_a_run_came_to_and_how_it_ended(one: Page) -> None:
     rows = one.rows()
     solved, failed = rows["0/controller=lstm seed=0"], rows["2/controller=dense seed=0"]
-    assert (solved["controller"], solved["seed"], solved["at a glance/solved"]) == ("lstm", 0, 1)
+    assert (solved["controller"], solved["seed"], solved["brief/solved"]) == ("lstm", 0, 1)
     assert solved["status of TensorBoard"] == "STATUS_SUCCESS"
     assert (failed["status"], failed["status of TensorBoard"]) == ("failed", "STATUS_FAILURE")
-    assert (failed["at a glance/solved"], failed["at a glance/bit errors"]) == (0, 5)
+    assert (failed["brief/solved"], failed["brief/bit errors"]) == (0, 5)
     finished = rows["3/controller=dense seed=1"]
-    assert (finished["at a glance/solved"], finished["at a glance/trained seconds"]) == (0, 2)
+    assert (finished["brief/solved"], finished["brief/time, s"]) == (0, 2)
 
 
 def test_several_sweeps_do_not_hide_each_others_values(sweeps: Path) -> None:
@@ -237,12 +237,12 @@ def test_the_pages_of_a_real_sweep_draw_every_run(real: Path) -> None:
         browser.open(f"{page.url}#scalars")
         until(lambda: of_all(browser, "tf-scalar-card", "e.tag"))
         cards = dict(of_all(browser, "tf-scalar-card", "[e.tag, e.dataToLoad.length]"))
-        assert cards["at a glance/bit errors"] == 2  # Those that failed were not evaluated.
+        assert cards["brief/bit errors"] == 2  # Those that failed were not evaluated.
 
         browser.open("about:blank")
         browser.open(f"{page.url}#images")
         images = until(lambda: of_all(browser, "tf-image-loader", "e.tag"))
-        assert images[0] == "at a glance/heads"
+        assert images[0] == "brief/heads"
 
         browser.open("about:blank")
         browser.open(f"{page.url}#hparams")
