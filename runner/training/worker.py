@@ -75,8 +75,9 @@ class Worker:
 
     def interrupt(self) -> None:
         """Ask the function that another thread has called to end."""
-        if self._process is not None:
-            self._process.terminate()
+        process = self._process
+        if process is not None:
+            process.terminate()
 
     def stop(self) -> None:
         """Ask the function that is being called to end, and wait until it has."""
