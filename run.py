@@ -8,12 +8,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from runner import one_run, sweep_job
-from runner.config import command_line, completion, ending, plugins, schema
+from runner.config import command_line, completion, ending, schema
 from runner.config.friendly import friendly
 from runner.results import sweep
 
 schema.register()
-plugins.prefer_ours()
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")

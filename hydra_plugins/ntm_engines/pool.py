@@ -32,6 +32,8 @@ from runner.training.worker import Worker, WorkerError
 
 log = logging.getLogger(__name__)
 
+SECONDS = 0.2  # between two interrupts
+
 
 class Pool(Launcher):
     """hydra/launcher=joblib: `n_jobs` jobs at a time; -1: one a core."""
@@ -73,7 +75,6 @@ class Pool(Launcher):
                 self._stop(jobs, workers)
                 raise
             finally:
-                wait(jobs)
                 for worker in workers:
                     worker.stop()
         return [job.result() for job in jobs]
@@ -83,8 +84,9 @@ class Pool(Launcher):
         self._stopped.set()
         for job in jobs:
             job.cancel()
-        for worker in workers:
-            worker.interrupt()
+        while wait(jobs, timeout=SECONDS).not_done:
+            for worker in workers:  # Again, since a job may have begun just now.
+                worker.interrupt()
 
     def _composed(self, number: int, overrides: Sequence[str]) -> DictConfig:
         assert self.hydra_context is not None

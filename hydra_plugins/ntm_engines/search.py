@@ -30,6 +30,7 @@ class Search(OptunaSweeper):  # type: ignore[misc, valid-type]
         super().__init__(**options)
 
     def sweep(self, arguments: list[str]) -> None:
+        logging.getLogger("alembic").setLevel(logging.WARNING)  # lists its plugins when imported
         from optuna.exceptions import ExperimentalWarning
         from optuna.trial import TrialState
 
@@ -57,7 +58,6 @@ class Search(OptunaSweeper):  # type: ignore[misc, valid-type]
     def _study(self) -> Any:
         import optuna
 
-        logging.getLogger("alembic").setLevel(logging.WARNING)  # lists its plugins
         optuna.logging.set_verbosity(logging.WARNING)
         sweeper = self.sweeper
         return optuna.create_study(

@@ -20,7 +20,7 @@ from omegaconf import MISSING, DictConfig
 
 from controllers.feedforward import Activation
 from ntm import Perturbation
-from runner.config import targets
+from runner.config import plugins, targets
 from runner.config.constraints import (
     at_least_one,
     at_least_zero,
@@ -198,6 +198,7 @@ def register() -> None:
     for group, options in OPTIONS.items():
         for option, node in options.items():
             store.store(name=f"schema_{group}_{option}", node=node)
+    plugins.prefer_ours()
 
 
 def with_types(config: DictConfig) -> DictConfig:

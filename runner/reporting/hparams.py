@@ -34,6 +34,7 @@ STATUS: dict[str, int | None] = {
     "finished": api_pb2.STATUS_SUCCESS,
     "failed": api_pb2.STATUS_FAILURE,
     "interrupted": api_pb2.STATUS_FAILURE,
+    "pruned": api_pb2.STATUS_FAILURE,
     "stale": api_pb2.STATUS_FAILURE,
 }
 SUFFIX = "hparams"

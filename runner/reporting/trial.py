@@ -65,10 +65,10 @@ def watched(watcher: Watcher, case: str) -> Watcher:
 
 def _trial(hydra: Any, prune: Any) -> Any:
     """The running trial of the study that has the values of this job."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # lists its plugins when imported
     import optuna
 
     optuna.logging.set_verbosity(logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # lists its plugins
     study = optuna.load_study(
         study_name=hydra.sweeper.study_name,
         storage=_absolute(str(hydra.sweeper.storage), Path(hydra.runtime.cwd)),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -21,6 +22,11 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+
+try:  # Ray's workers have classes of Hydra twice, which plain pickle refuses.
+    from cloudpickle import dumps  # type: ignore[import-untyped]
+except ImportError:
+    from pickle import dumps
 
 from runner.errors import ConfigError, RunError
 from runner.training import interrupts
@@ -75,8 +81,9 @@ class Worker:
 
     def interrupt(self) -> None:
         """Ask the function that another thread has called to end."""
-        if self._process is not None:
-            self._process.terminate()
+        process = self._process
+        if process is not None:
+            process.terminate()
 
     def stop(self) -> None:
         """Ask the function that is being called to end, and wait until it has."""
@@ -85,7 +92,7 @@ class Worker:
         if self._called:
             self._process.terminate()
             with suppress(EOFError, OSError):
-                self._connection.recv()
+                self._connection.recv_bytes()
         self._end()
 
     def _exchange(self, call: Any) -> tuple[str, Any]:
@@ -93,12 +100,12 @@ class Worker:
             self._start()
         assert self._connection is not None
         self._called = True
-        self._connection.send(call)
+        self._connection.send_bytes(dumps(call))
         parent = multiprocessing.parent_process()
         while not self._connection.poll(SECONDS):
             if parent is not None and os.getppid() != parent.pid:
                 signal.raise_signal(signal.SIGTERM)  # The sweep is gone, and so are its workers.
-        outcome: tuple[str, Any] = self._connection.recv()
+        outcome: tuple[str, Any] = pickle.loads(self._connection.recv_bytes())
         self._called = False
         return outcome
 
@@ -134,7 +141,7 @@ def serve(connection: Connection, parent: int) -> None:
     threading.Thread(target=_end_without, args=(parent,), name="parent", daemon=True).start()
     with suppress(EOFError, OSError):
         while True:
-            connection.send(_outcome(*connection.recv()))
+            connection.send_bytes(dumps(_outcome(*pickle.loads(connection.recv_bytes()))))
 
 
 def _outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[str, Any]:

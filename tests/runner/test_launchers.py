@@ -317,3 +317,19 @@ def test_a_job_of_slurm_is_requeued_and_goes_on(tmp_path: Path) -> None:
     for number in range(2):
         assert status(sweep / str(number)) in ("finished", "solved")
         assert json.loads((sweep / f"{number}/metrics.json").read_text())["steps"] == 2000
+
+
+@pytest.mark.slow
+def test_jobs_of_ray_end_alone(tmp_path: Path) -> None:
+    """On a cluster of this machine; in an environment of its own, see docs/sweeps.md."""
+    pytest.importorskip("ray", reason="ray is not installed: it needs an environment of its own")
+    done = subprocess.run(
+        command(
+            *("hydra/launcher=ray", "trainer.steps=2", "seed=0"),
+            "optimizer.epsilon=1e-46,1e-5",  # The first is nothing in float32: 0 / 0.
+        ),
+        cwd=tmp_path, env={**os.environ, "RAY_AUTH_MODE": "disabled"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert [status(tmp_path / f"sweep/{number}") for number in range(2)] == ["failed", "finished"]

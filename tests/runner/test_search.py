@@ -17,7 +17,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from runner.config import plugins, schema
+from runner.config import schema
 from runner.errors import PrunedError, RunError
 from runner.reporting import trial
 from tasks import TASKS
@@ -147,7 +147,6 @@ def test_a_trial_that_is_behind_ends(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("task", TASKS)
 def test_each_task_has_a_search(task: str, composed: Compose) -> None:
     schema.register()
-    plugins.prefer_ours()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         config = compose("config", [f"experiment=search/{task}"], return_hydra_config=True)
     assert config.task.name == task

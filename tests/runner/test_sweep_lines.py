@@ -67,8 +67,10 @@ def test_a_label_says_which_job_it_is(
     assert jobs.label() is None
 
 
-def test_every_line_of_a_job_has_its_label(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    job(monkeypatch, tmp_path, jobs.Sweep(4, ["controller"]))
+def test_every_line_of_a_job_has_its_label(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sweep: Path
+) -> None:
+    job(monkeypatch, tmp_path)
     out = io.StringIO()
     monkeypatch.setattr(sys, "stdout", out)
     monkeypatch.setattr(sys, "stderr", io.StringIO())
@@ -139,7 +141,7 @@ def test_completion_offers_nested_options_and_runs(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     found = completion.completed("experiment=paper/copy")
-    names = [f"paper/copy_{name}" for name in ("dense", "lstm", "lstm_alone")]
+    names = [f"paper/copy_{name}" for name in ("feedforward", "lstm", "lstm_alone")]
     assert found == [f"experiment={name}" for name in names]
     assert not [name for name in options_of("experiment") if "_common" in name]
     assert completion.completed("hydra/launcher=") is None
