@@ -19,12 +19,12 @@ from runner.config import saved
 from runner.errors import ConfigError
 from runner.store.files import write_json
 
-from .conftest import LONGEST, ROOT, TINY_MACHINE, Compose
+from .conftest import ROOT, TINY_MACHINE, Compose
 from .test_models import FILES, outcome
 
 TINY = (
     *(*TINY_MACHINE, "trainer.steps=2"),
-    *(f"evaluate.cases=['{LONGEST}']", "evaluate.sequences=4"),
+    *("evaluate.cases=['length=3']", "evaluate.sequences=4"),
 )
 
 
@@ -59,7 +59,7 @@ def test_what_is_needed_is_shipped_and_nothing_else(run: Path, tmp_path: Path) -
     for name in ("metrics.json", "status.json"):
         assert json.loads((folder / name).read_text()) == json.loads((run / name).read_text())
     config: Any = OmegaConf.load(folder / ".hydra/config.yaml")
-    assert (config.task.max_length, config.resume, config.checkpoint) == (2, None, None)
+    assert (config.task.max_length, config.resume, config.checkpoint) == (3, None, None)
 
 
 def test_no_path_of_the_machine_is_shipped(run: Path, tmp_path: Path) -> None:
