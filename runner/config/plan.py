@@ -54,7 +54,8 @@ class Plan:
 def write(root: Path, stated: Sequence[str], jobs: Sequence[Job]) -> None:
     """Write the plan of a sweep into its directory."""
     found = [varied.values(_plain(job.config), job.overrides) for job in jobs]
-    columns = varied.keys(found, varied.stated(stated))
+    asked = dict.fromkeys(key for job in jobs for key in varied.stated(job.overrides))
+    columns = varied.keys(found, asked)
     of_jobs = {
         job.directory: {key: values[key] for key in columns if key in values}
         for job, values in zip(jobs, found, strict=True)

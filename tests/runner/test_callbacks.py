@@ -15,8 +15,8 @@ from runner.errors import ConfigError, Refused
 from .conftest import ROOT
 
 
-def start(callback: CheckFirst, folder: Path, *overrides: str) -> None:
-    """What Hydra does before the first job of a sweep."""
+def start(callback: CheckFirst, folder: Path, *overrides: str, **over: str) -> None:
+    """What Hydra does before the first job of a sweep; over: values that it sweeps over."""
     schema.register()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         config: DictConfig = compose(
@@ -24,13 +24,14 @@ def start(callback: CheckFirst, folder: Path, *overrides: str) -> None:
         )
         with open_dict(config):
             config.hydra.job.num = "???"
+            config.hydra.sweeper.params = over
         callback.on_multirun_start(config)
     GlobalHydra.instance().clear()
 
 
-def refused(folder: Path, *overrides: str) -> str:
+def refused(folder: Path, *overrides: str, **over: str) -> str:
     with pytest.raises(Refused) as refusal:
-        start(CheckFirst(), folder, *overrides)
+        start(CheckFirst(), folder, *overrides, **over)
     assert isinstance(refusal.value.__cause__, ConfigError)
     return str(refusal.value.__cause__)
 
@@ -57,17 +58,21 @@ def test_a_refused_sweep_makes_nothing(place: str, tmp_path: Path) -> None:
 
 
 def test_a_key_that_only_some_jobs_have_is_said_to_be(tmp_path: Path) -> None:
-    text = refused(tmp_path / "sweep", "controller=dense,lstm", "controller.units=[100]")
+    text = refused(tmp_path / "sweep", controller="dense,lstm", **{"controller.units": "[100]"})
     assert "job 0 (controller=dense controller.units=[100]): there is no key" in text
     assert "Only some jobs of this sweep over controller=dense,lstm have it" in text
 
 
 def test_the_plan_of_a_sweep_says_what_its_jobs_differ_in(tmp_path: Path) -> None:
     """Not the width of the memory, which each recipe sets: it follows from the controller."""
-    swept = ("controller=dense,lstm", "ntm.read_heads=1,2", "seed=3,4", "trainer.steps=7")
-    start(CheckFirst(), tmp_path / "sweep", *swept, "hydra.sweep.subdir='x ${hydra.job.num}'")
+    given = ("hydra.sweep.subdir='x ${hydra.job.num}'", "ntm.m_depth=9")
+    start(CheckFirst(), tmp_path / "sweep", *given, controller="dense,lstm", seed="3,4")
     made = plan.read(tmp_path / "sweep")
-    assert made.columns == ["controller", "ntm.read_heads", "seed"]
-    assert len(made.jobs) == 8
-    assert made.jobs["x 3"] == {"controller": "dense", "ntm.read_heads": 2, "seed": 4}
-    assert made.command.endswith(f"-m {' '.join(swept)} hydra.sweep.dir={tmp_path / 'sweep'}")
+    assert made.columns == ["controller", "seed"]
+    assert made.jobs == {
+        "x 0": {"controller": "dense", "seed": 3},
+        "x 1": {"controller": "dense", "seed": 4},
+        "x 2": {"controller": "lstm", "seed": 3},
+        "x 3": {"controller": "lstm", "seed": 4},
+    }
+    assert made.command == f"python run.py -m ntm.m_depth=9 hydra.sweep.dir={tmp_path / 'sweep'}"

@@ -203,15 +203,14 @@ def test_a_job_alone_is_named_as_in_its_sweep(sweeps: Path) -> None:
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sweep of two controllers as a person runs it; one job fails."""
+    """A sweep of two seeds as a person runs it."""
     folder = tmp_path_factory.mktemp("real")
     subprocess.run(
         [
             *(sys.executable, str(ROOT / "run.py"), "-m", "hydra.sweep.dir=sweep"),
             *("task.max_length=3", "ntm.n_width=8", "trainer.steps=8", "trainer.evaluate_every=2"),
             *("trainer.histograms=true", "trainer.profile=[2,3]", "evaluate.sequences=4"),
-            *("evaluate.cases=[length=3]", "controller=dense", "optimizer.epsilon=1e-5,1e-46"),
-            "seed=0,1",
+            *("evaluate.cases=[length=3]", "controller=dense", "seed=0,1"),
         ],
         cwd=folder,
         capture_output=True,
@@ -224,20 +223,16 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @needs_chromium
 def test_the_pages_of_a_real_sweep_draw_every_run(real: Path) -> None:
     assert list(real.glob("0/*/plugins/profile/*/*.xplane.pb"))
-    names = [
-        f"optimizer.epsilon={epsilon} seed={seed}"
-        for epsilon in ("1e-05", "1e-46")
-        for seed in (0, 1)
-    ]
+    names = ["0/seed=0", "1/seed=1"]
     with tensorboard(real) as page, driver() as address, window(address) as browser:
-        until(lambda: len(page.get("runs")) == 4)
-        tags = page.get("plugin/histograms/tags")[f"0/{names[0]}"]
+        until(lambda: page.get("runs") == names)
+        tags = page.get("plugin/histograms/tags")[names[0]]
         assert {tag.partition("/")[0] for tag in tags} == {"weights", "gradients"}
 
         browser.open(f"{page.url}#scalars")
         until(lambda: of_all(browser, "tf-scalar-card", "e.tag"))
         cards = dict(of_all(browser, "tf-scalar-card", "[e.tag, e.dataToLoad.length]"))
-        assert cards["brief/bit errors"] == 2  # Those that failed were not evaluated.
+        assert cards["brief/bit errors"] == 2
 
         browser.open("about:blank")
         browser.open(f"{page.url}#images")
@@ -247,7 +242,7 @@ def test_the_pages_of_a_real_sweep_draw_every_run(real: Path) -> None:
         browser.open("about:blank")
         browser.open(f"{page.url}#hparams")
         cells = until(lambda: of_all(browser, ".table-cell", "e.textContent.trim()"))
-        assert all(f"{number}/{name}" in cells for number, name in enumerate(names))
+        assert set(names) <= set(cells)
         browser.run(
             DEEP + "found.find((e) => e.textContent.includes('PARALLEL')).click();", "paper-tab"
         )
