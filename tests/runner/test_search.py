@@ -18,11 +18,11 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from runner.config import schema
+from runner.config.explain import options_of
 from runner.errors import PrunedError, RunError
 from runner.reporting import trial
-from tasks import TASKS
 
-from .conftest import ROOT, Compose
+from .conftest import ROOT
 
 optuna = pytest.importorskip("optuna", reason="optuna is not installed")
 from hydra_plugins.ntm_engines.search import Search  # noqa: E402
@@ -144,8 +144,8 @@ def test_a_trial_that_is_behind_ends(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert trial.watched(watcher, "length=3") is watcher
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_each_task_has_a_search(task: str, composed: Compose) -> None:
+@pytest.mark.parametrize("task", sorted(options_of("task")))
+def test_each_task_has_a_search(task: str) -> None:
     schema.register()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         config = compose("config", [f"experiment=search/{task}"], return_hydra_config=True)
