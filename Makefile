@@ -55,7 +55,7 @@ $(VENV)/.backends: requirements-backends.lock $(VENV)/.installed
 COMPILE = uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate
 lock:
 	echo '# The versions that the project is tested with; `make lock` writes them.' > requirements.lock
-	$(COMPILE) --extra dev --extra experiments --extra joblib --extra optuna --extra slurm pyproject.toml >> requirements.lock
+	$(COMPILE) --extra dev --extra experiments --extra optuna --extra slurm pyproject.toml >> requirements.lock
 	echo '# JAX and PyTorch, for the tests on these backends and for benchmarks; `make lock` writes them.' \
 		> requirements-backends.lock
 	printf '%s\n' jax filelock fsspec jinja2 networkx setuptools sympy typing-extensions \

@@ -35,7 +35,7 @@ OPEN = ("running", "requeued", "not started")
 GONE = "Invalid job id"  # what Slurm says of a job that it has forgotten
 
 
-class _OneByOne(BaseSubmititLauncher):  # type: ignore[misc, valid-type]
+class _OneByOne(BaseSubmititLauncher):
     """Submits jobs, each of which ends by itself.
 
     submitit's own launcher ends with the first job that left no result.
@@ -124,7 +124,8 @@ class Slurm(_OneByOne):
         jobs: list[Any] = executor.map_array(self, *zip(*calls, strict=True))
         main = jobs[0].job_id.partition("_")[0]
         log.info("submitted as %s: `squeue -j %s` shows it, `scancel %s` ends it", main, main, main)
-        waiting, looked, missed = list(jobs), time.monotonic(), set()
+        waiting, looked = list(jobs), time.monotonic()
+        missed: set[str] = set()
         while waiting:
             time.sleep(SECONDS)
             waiting = [job for job in waiting if not job.paths.result_pickle.exists()]

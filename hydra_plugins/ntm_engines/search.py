@@ -18,7 +18,7 @@ except ImportError:  # runner/config/explain.py says what installs it
 log = logging.getLogger(__name__)
 
 
-class Search(OptunaSweeper):  # type: ignore[misc, valid-type]
+class Search(OptunaSweeper):
     """hydra/sweeper=optuna: `n_trials` counts those of earlier commands with the same storage.
 
     Args:
