@@ -235,15 +235,15 @@ def test_a_task_describes_its_sequences_alone() -> None:
 
 
 def test_a_recipe_goes_under_an_experiment_and_the_command_line(composed: Compose) -> None:
-    linear = "controller=dense"
+    feed_forward = "controller=double_dense"
 
-    def memory_noise(*stated: str) -> float:
-        return float(composed(*stated).ntm.perturbation.memory_noise)
+    def read_noise(*stated: str) -> float:
+        return float(composed(*stated).ntm.perturbation.read_noise)
 
-    assert memory_noise(linear) > memory_noise() == 0
-    assert memory_noise("experiment=paper/copy_feedforward", linear) == 0
-    assert memory_noise("task=ngrams", linear) == 0
-    assert memory_noise(linear, "ntm.perturbation.memory_noise=7") == 7
+    assert read_noise(feed_forward) > read_noise() == 0
+    assert read_noise("experiment=paper/copy_feedforward") == 0
+    assert read_noise("task=ngrams", feed_forward) == 0
+    assert read_noise(feed_forward, "ntm.perturbation.read_noise=7") == 7
 
 
 @pytest.mark.parametrize(
