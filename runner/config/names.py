@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from ntm.renamed import renamed
+from runner.config import targets
 
 # The key of today for each that has another name in older files, one a line.
 RENAMED = {
@@ -33,7 +34,16 @@ def today(made: Any) -> Any:
     """A saved configuration, nested dicts or OmegaConf's, with the keys of today."""
     if isinstance(made, DictConfig):
         made = OmegaConf.to_container(made)
-    return renamed(made, RENAMED) if isinstance(made, dict) else made
+    if not isinstance(made, dict):
+        return made
+    result = renamed(made, RENAMED)
+    for group in targets.GROUPS:
+        node = result.get(group)
+        if isinstance(node, dict) and targets.TARGET not in node:  # Its name stood for it.
+            found = targets.targets_of(group).get(str(node.get("name")))
+            if found is not None:
+                result[group] = {targets.TARGET: found, **node}
+    return result
 
 
 def note(key: str) -> str:

@@ -280,7 +280,7 @@ def typed(made: Mapping[str, Any], config: DictConfig, path: Path) -> DictConfig
     try:
         made = dict(names.today(made))
         for group in GROUPS:
-            node = _with_target(group, made[group])
+            node = made[group]
             in_force = config[group] if node["name"] == config[group].name else {}
             values = {**in_force, **node}
             result[group] = _typed_group(group, values)
@@ -290,13 +290,6 @@ def typed(made: Mapping[str, Any], config: DictConfig, path: Path) -> DictConfig
     except (KeyError, TypeError, OmegaConfBaseException) as error:
         raise _of_no_run(path, error) from None
     return result
-
-
-def _with_target(group: str, node: Mapping[str, Any]) -> dict[str, Any]:
-    """A saved task or controller with the `_target_` that its name stood for in older runs."""
-    if group not in targets.GROUPS or targets.TARGET in node:
-        return dict(node)
-    return {targets.TARGET: targets.targets_of(group)[node["name"]], **node}
 
 
 def _typed_group(group: str, values: Mapping[str, Any]) -> DictConfig:

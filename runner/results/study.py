@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from runner.config import varied
 from runner.config.schema import task_from
+from runner.config.targets import GROUPS, TARGET
 from runner.errors import ConfigError
 from runner.results import runs
 from runner.store import records
@@ -153,7 +154,8 @@ def _own_label(seed: Seed, folder: Path, keys: Sequence[str]) -> str:
 def _check_same(label: str, members: Sequence[Seed]) -> None:
     """Refuse runs that differ in more than their seed; a key that one lacks is null in it."""
     configs = [records.flat(seed.run.config) for seed in members if seed.run.config]
-    keys = dict.fromkeys(key for config in configs for key in config if key not in NO_MATTER)
+    left_out = (*NO_MATTER, *(f"{group}.{TARGET}" for group in GROUPS))  # names say that, too
+    keys = dict.fromkeys(key for config in configs for key in config if key not in left_out)
     for key in keys:
         values = list(dict.fromkeys(str(config.get(key)) for config in configs))
         if len(values) > 1:

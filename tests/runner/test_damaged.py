@@ -224,7 +224,7 @@ def test_what_runs_is_saved_without_references(tmp_path: Path, composed: Compose
 def test_one_damaged_run_does_not_cost_the_table_of_a_sweep(run: Path) -> None:
     shutil.copytree(run, run.parent / "1")
     DAMAGES["half"](run / "metrics.json")
-    text = sweep.write(run.parent)
+    text = sweep.report(run.parent)
     assert "unreadable" in text
     table = (run.parent / "sweep.csv").read_text()
     assert str(run / "metrics.json") in table
