@@ -52,9 +52,9 @@ class Trainer:
     """
 
     def __init__(self, *overrides: str) -> None:
-        from runner.config import quiet
+        from runner.config import startup
 
-        with quiet.native_notices():
+        with startup.native_notices():
             from runner.config import schema
             from runner.training import build
             from runner.training.step import TrainingStep

@@ -63,9 +63,9 @@ def run(directory: str, number: int) -> None:
 
 
 def _watch(marks: dict[str, float]) -> None:
-    from runner.config import quiet
+    from runner.config import startup
 
-    notices = quiet.native_notices
+    notices = startup.native_notices
 
     @contextmanager
     def around_the_imports() -> Iterator[None]:
@@ -75,7 +75,7 @@ def _watch(marks: dict[str, float]) -> None:
         marks["imports"] = time.time()
         _watch_first_step(marks)
 
-    quiet.native_notices = around_the_imports
+    startup.native_notices = around_the_imports
 
 
 def _watch_first_step(marks: dict[str, float]) -> None:

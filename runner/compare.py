@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from runner.config import quiet
+from runner.config import startup
 from runner.config.arguments import Parser
 from runner.config.friendly import friendly
 from runner.config.schema import FORMATS, STYLES
@@ -61,7 +61,7 @@ def write_figures(
 
     curve: a key of `CURVES`; formats, style: as in `runner.config.schema.Figures`.
     """
-    quiet.figures_to_files()
+    startup.figures_to_files()
     from runner.reporting import canvas  # matplotlib, only once the arguments are known to be good
 
     files.make(folder)

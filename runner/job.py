@@ -65,7 +65,7 @@ class _Prepared(NamedTuple):
 def run(config: Any, directory: Path) -> float:
     """Train, evaluate or show, and leave a complete run directory, however it ends.
 
-    config: as `runner.config.checks.settle` returns it.
+    config: as `runner.config.checks.resolve` returns it.
     directory: `runner.config.ownership.claimed` for it.
 
     Returns:

@@ -8,7 +8,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from runner.config import checks, ownership, quiet, recipe
+from runner.config import checks, ownership, recipe, startup
 from runner.training import compiled
 
 log = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ def run(config: DictConfig) -> float:
     Raises ConfigError, with nothing written, for what cannot be done.
     """
     hydra_config = HydraConfig.get()
-    config, warnings = checks.settle(config, hydra_config.overrides.task)
+    config, warnings = checks.resolve(config, hydra_config.overrides.task)
     directory = Path(hydra_config.runtime.output_dir)
     with ownership.claimed(config, directory):
         if ownership.is_complete(config, directory):
@@ -33,8 +33,8 @@ def run(config: DictConfig) -> float:
         for warning in warnings:
             log.warning(warning)
         compiled.keep(config.compilation_cache)
-        quiet.figures_to_files()
-        with quiet.native_notices(), quiet.no_collection():
+        startup.figures_to_files()
+        with startup.native_notices(), startup.no_collection():
             from runner import job  # TensorFlow, only once the configuration is known to be good
 
         return job.run(config, directory)

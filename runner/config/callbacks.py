@@ -17,7 +17,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from runner.config import checks, ending, ownership, plan, plugins, quiet
+from runner.config import checks, ending, ownership, plan, plugins, startup
 from runner.config.explain import explain
 from runner.errors import ConfigError, Refused
 from runner.training import compiled
@@ -131,7 +131,7 @@ def _checked(config: DictConfig) -> DictConfig:
     ours = copy.deepcopy(config)
     with open_dict(ours):
         del ours["hydra"]
-    return checks.settle(ours, config.hydra.overrides.task, here=_runs_here(config))[0]
+    return checks.resolve(ours, config.hydra.overrides.task, here=_runs_here(config))[0]
 
 
 def _runs_here(config: DictConfig) -> bool:
@@ -170,7 +170,7 @@ def _check_device(found: Sequence[DictConfig], config: DictConfig) -> None:
     if not asked or not _runs_here(config):
         return
     compiled.keep(asked[0].compilation_cache)
-    quiet.figures_to_files()
-    with quiet.native_notices(), quiet.no_collection():
+    startup.figures_to_files()
+    with startup.native_notices(), startup.no_collection():
         from runner.training import device
     device.choose("gpu")

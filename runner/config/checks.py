@@ -1,6 +1,6 @@
 """What the schema's types cannot say about a configuration, checked before TensorFlow is imported.
 
-Each message says what was given and what would be right. `settle` is the way from what Hydra
+Each message says what was given and what would be right. `resolve` is the way from what Hydra
 composed to what runs.
 """
 
@@ -28,7 +28,7 @@ from runner.errors import ConfigError
 from tasks import Task
 
 
-def settle(
+def resolve(
     config: DictConfig, overrides: Sequence[str], here: bool = True
 ) -> tuple[DictConfig, list[str]]:
     """Return the configuration that runs, checked, and warnings about it.
@@ -52,7 +52,7 @@ def settle(
 
 
 def validate(config: DictConfig, here: bool = True) -> list[str]:
-    """Check the values of a typed configuration and return warnings, as `settle`.
+    """Check the values of a typed configuration and return warnings, as `resolve`.
 
     Raises ConfigError.
     """

@@ -43,7 +43,7 @@ MOST_KEYS = 6  # that a refusal lists
 def check(config: DictConfig, directory: Path) -> None:
     """Refuse a directory that another run owns, or that a living process works in.
 
-    Only reads. config: as `runner.config.checks.settle` returns it. Raises ConfigError.
+    Only reads. config: as `runner.config.checks.resolve` returns it. Raises ConfigError.
     """
     _check_place(config, directory)
     if not directory.is_dir():

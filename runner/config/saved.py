@@ -195,7 +195,7 @@ def warm_started_config(
     return result
 
 
-def keep(config: DictConfig, folder: Path) -> None:
+def write_config(config: DictConfig, folder: Path) -> None:
     """Write the configuration that runs, and if Hydra composed it how it did."""
     kept = config.copy()
     if config.resume is not None and Path(config.resume) == folder:  # It goes on where it is.

@@ -20,7 +20,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from runner.config import constraints, quiet
+from runner.config import constraints, startup
 from runner.errors import ConfigError
 from tasks import Task
 from tasks.cases import suggestion
@@ -135,8 +135,8 @@ def _imported(group: str, target: str) -> Any:
     """What a dotted name refers to, imported as `import` would and not called."""
     module, _, name = target.rpartition(".")
     try:
-        quiet.figures_to_files()
-        with quiet.native_notices():  # It may import Keras.
+        startup.figures_to_files()
+        with startup.native_notices():  # It may import Keras.
             return pkgutil.resolve_name(f"{module}:{name}")
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"

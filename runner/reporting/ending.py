@@ -37,7 +37,7 @@ def recorded(config: Any, directory: Path) -> Iterator[Callable[[], None]]:
     def begin() -> None:
         nonlocal begun
         make(directory, *machine.FOLDERS)
-        saved.keep(config, directory)
+        saved.write_config(config, directory)
         write_status(directory, "running")
         begun = True
 

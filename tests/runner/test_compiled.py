@@ -15,10 +15,10 @@ ROOT = Path(__file__).parents[2]
 # What a job does, at its smallest: name the directory, import TensorFlow, compile.
 PROGRAM = """
 import sys
-from runner.config import quiet
+from runner.config import startup
 from runner.training import compiled
 compiled.keep(sys.argv[1])
-with quiet.native_notices():
+with startup.native_notices():
     import tensorflow as tf
 function = tf.function(lambda x: 3.0 * x + 1.0, jit_compile=True)
 with compiled.failures_explained():

@@ -45,7 +45,7 @@ def test_the_default_is_the_copy_task_with_an_ntm(composed: Compose) -> None:
         "controller": "lstm",
         "optimizer": "adam",
     }
-    assert checks.settle(config, []) == (config, [])
+    assert checks.resolve(config, []) == (config, [])
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -66,14 +66,14 @@ def test_every_task_takes_every_controller_model_and_optimizer(
 ) -> None:
     for group in ("controller", "model", "optimizer"):
         for option in OPTIONS.get(group, ("dense", "double_dense", "feedforward", "lstm")):
-            config, warnings = checks.settle(composed(f"task={task}", f"{group}={option}"), [])
+            config, warnings = checks.resolve(composed(f"task={task}", f"{group}={option}"), [])
             assert config[group].name == option
             assert warnings == []
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_composes_and_passes_the_checks(name: str, composed: Compose) -> None:
-    _, warnings = checks.settle(composed(f"experiment={name}"), [])
+    _, warnings = checks.resolve(composed(f"experiment={name}"), [])
     assert warnings == []
 
 
@@ -124,7 +124,7 @@ def test_no_recipe_is_the_plain_machine(composed: Compose) -> None:
             if k in ("zero_rate", "near_duplicate_rate", "random_count_rate")
         }
         assert set(rates.values()) <= {0.0}
-        checks.settle(config, ["recipe=none"])
+        checks.resolve(config, ["recipe=none"])
     assert not neutral["ntm"]["gate_offset"]
     assert set(neutral["ntm"]["perturbation"].values()) == {0.0}
     bounds = ("clip_norm", "clip_norm_ratio", "ema_decay", "weight_noise", "curriculum")
@@ -134,7 +134,7 @@ def test_no_recipe_is_the_plain_machine(composed: Compose) -> None:
 def test_a_recipe_that_does_not_exist_is_refused(composed: Compose) -> None:
     given = "recipe=copy/lstmm"
     with pytest.raises(ConfigError, match=r"copy/lstmm does not exist \(did you mean 'copy/lstm'"):
-        checks.settle(composed(given), [given])
+        checks.resolve(composed(given), [given])
 
 
 @pytest.mark.parametrize(
@@ -324,23 +324,23 @@ def test_what_cannot_be_used_is_refused_with_what_would_be_right(
     config = composed("controller=feedforward")
     OmegaConf.update(config, key.lstrip("+"), yaml.safe_load(value), force_add=key[0] == "+")
     with pytest.raises(ConfigError, match=re.escape(message)):
-        checks.settle(config, [override])
+        checks.resolve(config, [override])
 
 
 def test_a_model_without_heads_has_no_animation_of_them(composed: Compose) -> None:
     stated = ["model=lstm", "figures.format=[png,gif]"]
     with pytest.raises(ConfigError, match=r"model=lstm has none: leave gif out"):
-        checks.settle(composed(*stated), stated)
-    checks.settle(composed(stated[1]), stated[1:])
+        checks.resolve(composed(*stated), stated)
+    checks.resolve(composed(stated[1]), stated[1:])
 
 
 def test_the_largest_seed_is_taken(composed: Compose) -> None:
     config = composed("seed=4294967295")
-    assert checks.settle(config, []) == (config, [])
+    assert checks.resolve(config, []) == (config, [])
 
 
 def test_a_number_that_float32_takes_for_zero_is_not_refused(composed: Compose) -> None:
-    checks.settle(composed("optimizer.epsilon=1e-46"), [])
+    checks.resolve(composed("optimizer.epsilon=1e-46"), [])
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -354,7 +354,7 @@ def test_the_references_of_a_command_line_are_not_looked_up(composed: Compose) -
     """Hydra keeps what was stated in a list that resolves what it is read for."""
     stated = OmegaConf.create(["hydra.job.name=${oc.env:NOPE_X}"])
     assert isinstance(stated, ListConfig)
-    checks.settle(composed(), stated)
+    checks.resolve(composed(), stated)
 
 
 @pytest.mark.parametrize("units", [[], [100, 0]])
@@ -362,7 +362,7 @@ def test_every_layer_of_an_lstm_has_a_size(units: list[int], composed: Compose) 
     config = composed("controller=lstm")
     config.controller.units = units
     with pytest.raises(ConfigError, match=re.escape("controller.units=[")):
-        checks.settle(config, [])
+        checks.resolve(config, [])
 
 
 def test_a_memory_too_small_for_the_task_is_a_warning(composed: Compose) -> None:

@@ -35,7 +35,7 @@ def whole(composed: Compose, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of two steps, said to be solved, as the only one of a sweep."""
     folder = tmp_path_factory.mktemp("sweep") / "0"
     config = composed(*TINY)
-    saved.keep(config, folder)
+    saved.write_config(config, folder)
     stated = list(TINY)
     (folder / ".hydra/overrides.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(stated)))
     job.run(config, folder)
@@ -67,7 +67,7 @@ def resume(run: Path, composed: Compose) -> None:
 def settled(composed: Compose, overrides: str) -> Any:
     """What run.py makes of a command line."""
     arguments = command_line.complete(overrides.split())
-    return checks.settle(composed(*arguments), arguments)[0]
+    return checks.resolve(composed(*arguments), arguments)[0]
 
 
 def compare_runs(run: Path, composed: Compose) -> None:
@@ -217,7 +217,7 @@ def test_a_reference_in_a_saved_configuration_is_not_looked_up(
 
 def test_what_runs_is_saved_without_references(tmp_path: Path, composed: Compose) -> None:
     config = composed("ntm.write_heads=${ntm.read_heads}", "ntm.read_heads=3")
-    saved.keep(config, tmp_path)
+    saved.write_config(config, tmp_path)
     assert yaml.safe_load((tmp_path / ".hydra/config.yaml").read_text())["ntm"]["write_heads"] == 3
 
 

@@ -80,7 +80,7 @@ def test_a_task_trains_draws_and_evaluates_beyond_its_training(
 
     monkeypatch.setattr(job, "run_figures", lambda *_: {})  # drawn once is enough
     stated = ("mode=evaluate", f"checkpoint={run}", "ntm.n_width=9", f"evaluate.cases=['{case}']")
-    config, _ = checks.settle(composed(f"task={name}", *TINY[:1], *stated), stated)
+    config, _ = checks.resolve(composed(f"task={name}", *TINY[:1], *stated), stated)
     job.run(config, evaluation)
     metrics = json.loads((evaluation / "metrics.json").read_text())
     assert list(metrics["evaluation"]) == [case]

@@ -110,7 +110,7 @@ def test_a_run_whose_directory_is_deleted_ends_and_does_not_bring_it_back(
         return train(training, watcher)  # type: ignore[arg-type]
 
     monkeypatch.setattr(job.Training, "run", deleted_first)
-    saved.keep(config, folder)
+    saved.write_config(config, folder)
     with pytest.raises(RunError, match=f"{folder}.* was deleted while the run wrote to it"):
         job.run(config, folder)
     assert not folder.exists()

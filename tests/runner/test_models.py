@@ -26,7 +26,7 @@ def outcome(
     """Evaluate a shipped model on its deciding case; return the status and the metrics."""
     stated = ["mode=evaluate", f"checkpoint={folder}", f"evaluate.sequences={sequences}"]
     groups = [f"{group}={name}" for group, name in saved.saved_names(folder, options_of).items()]
-    config, _ = checks.settle(composed(*groups, *stated), stated)
+    config, _ = checks.resolve(composed(*groups, *stated), stated)
     config.evaluate.cases = [task_from(config).solved_case()]
     job.run(config, directory)
     metrics: dict[str, Any] = json.loads((directory / "metrics.json").read_text())

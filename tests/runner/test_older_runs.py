@@ -127,7 +127,7 @@ def test_a_run_of_before_goes_on_as_it_would_have(older_run: Path, composed: Com
     expected = json.loads((older_run / "history.json").read_text())["training"]
     (older_run / "history.json").unlink()
     stated = f"resume={older_run}"
-    config, _ = checks.settle(composed("task=copy", stated), [stated])
+    config, _ = checks.resolve(composed("task=copy", stated), [stated])
     job.run(config, older_run)
     found = json.loads((older_run / "history.json").read_text())["training"]
     assert found[-1]["step"] == expected[-1]["step"] == 4

@@ -47,7 +47,7 @@ def leave_checkpoint(folder: Path, config: DictConfig, step: int) -> Path:
 def owned(tmp_path: Path, composed: Compose) -> Path:
     """The directory of a run of seed 3 that has done 20 of 50 steps."""
     config = composed("seed=3", "trainer.steps=50")
-    saved.keep(config, tmp_path)
+    saved.write_config(config, tmp_path)
     leave_checkpoint(tmp_path, config, 20)
     write_json(tmp_path / "status.json", {"status": "interrupted", "error": None})
     return tmp_path
@@ -111,7 +111,7 @@ def test_what_an_evaluation_holds_is_its_own(
     with pytest.raises(ConfigError, match="a training, and an evaluation has a directory of its"):
         ownership.check(evaluation, owned)
     other = tmp_path_factory.mktemp("evaluation")
-    saved.keep(evaluation, other)
+    saved.write_config(evaluation, other)
     ownership.check(evaluation, other)
     with pytest.raises(ConfigError, match="an evaluation, and a training has a directory of its"):
         ownership.check(config, other)

@@ -53,7 +53,7 @@ def settled(composed: Compose, *overrides: str) -> DictConfig:
     for key, _, value in (override.partition("=") for override in stated):
         if key != "experiment":
             OmegaConf.update(config, key, yaml.safe_load(value))
-    return checks.settle(config, complete)[0]
+    return checks.resolve(config, complete)[0]
 
 
 def test_an_evaluation_takes_all_from_the_saved_run(run_folder: Path, composed: Compose) -> None:
@@ -83,7 +83,7 @@ def test_an_evaluation_changes_only_what_is_stated(run_folder: Path, composed: C
 def test_a_count_is_evaluated_on_the_scale_that_it_was_trained_with(
     tmp_path: Path, composed: Compose
 ) -> None:
-    saved.keep(composed("task=repeat_copy"), tmp_path)
+    saved.write_config(composed("task=repeat_copy"), tmp_path)
     leave_model(tmp_path)
     given = ("mode=evaluate", f"checkpoint={tmp_path}", "task.max_length=12", "task.max_repeats=25")
     config = settled(composed, *given)
@@ -130,7 +130,7 @@ def test_contexts_that_no_saved_sequence_has_are_refused(
     stated: str, message: str, composed: Compose, tmp_path: Path
 ) -> None:
     """One of them needs a table of 2^190 numbers, the other longer sequences than the run had."""
-    saved.keep(composed("task=ngrams"), tmp_path)
+    saved.write_config(composed("task=ngrams"), tmp_path)
     leave_model(tmp_path)
     given = ("mode=evaluate", f"checkpoint={tmp_path}", *stated.split())
     with pytest.raises(ConfigError, match=re.escape(message)):
@@ -283,5 +283,5 @@ def test_what_runs_is_kept_where_hydra_wrote_what_it_composed(
     tmp_path: Path, composed: Compose
 ) -> None:
     config = composed("seed=5")
-    saved.keep(config, tmp_path)
+    saved.write_config(config, tmp_path)
     assert OmegaConf.load(tmp_path / ".hydra/config.yaml") == config

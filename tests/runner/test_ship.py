@@ -33,10 +33,10 @@ def trained(composed: Compose, tmp_path_factory: pytest.TempPathFactory) -> Path
     """A finished run of two steps that was gone on with, so its configuration has a path."""
     folder = tmp_path_factory.mktemp("trained")
     config = composed(*TINY)
-    saved.keep(config, folder)
+    saved.write_config(config, folder)
     job.run(config, folder)
     config.resume = str(folder)
-    saved.keep(config, folder)
+    saved.write_config(config, folder)
     return folder
 
 
@@ -107,7 +107,7 @@ def test_a_large_model_is_refused(
 def test_an_evaluation_is_refused(run: Path, composed: Compose, tmp_path: Path) -> None:
     for name in ("model.keras", "metrics.json", "status.json"):
         (tmp_path / name).write_bytes((run / name).read_bytes())
-    saved.keep(composed(*TINY, "mode=evaluate", f"checkpoint={run}"), tmp_path)
+    saved.write_config(composed(*TINY, "mode=evaluate", f"checkpoint={run}"), tmp_path)
     with pytest.raises(ConfigError, match="is an evaluation"):
         ship.ship(tmp_path)
 

@@ -46,7 +46,7 @@ def settled(name: str, composed: Compose) -> DictConfig:
         f"{group}={option}" for group, option in saved.saved_names(folder, options_of).items()
     ]
     stated = ["mode=show", f"checkpoint={folder}"]
-    return checks.settle(composed(*groups, *stated), stated)[0]
+    return checks.resolve(composed(*groups, *stated), stated)[0]
 
 
 def element(text: str, name: str) -> str:
@@ -146,7 +146,7 @@ def asked_of(folder: Path, composed: Compose, *stated: str) -> DictConfig:
     for override in given:
         key, _, value = override.partition("=")
         OmegaConf.update(config, key, int(value) if value.isdigit() else value)
-    return checks.settle(config, given)[0]
+    return checks.resolve(config, given)[0]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from runner.config import quiet
+from runner.config import startup
 
 
 def write() -> None:
@@ -18,14 +18,14 @@ def test_notices_are_held_back(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
-    with quiet.native_notices():
+    with startup.native_notices():
         write()
     os.write(2, b"later\n")
     assert capfd.readouterr().err == "later\n"
 
 
 def failing() -> None:
-    with quiet.native_notices():
+    with startup.native_notices():
         write()
         raise ImportError("no such library")
 
@@ -43,7 +43,7 @@ def test_they_are_shown_when_asked_for(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
-    with quiet.native_notices():
+    with startup.native_notices():
         write()
         assert capfd.readouterr().err == "a notice\n"
 
@@ -51,7 +51,7 @@ def test_they_are_shown_when_asked_for(
 def test_the_first_import_of_a_process_is_not_collected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
     try:
-        with quiet.no_collection():
+        with startup.no_collection():
             assert not gc.isenabled()
         assert gc.isenabled()
         assert gc.get_freeze_count() > 0
@@ -61,7 +61,7 @@ def test_the_first_import_of_a_process_is_not_collected(monkeypatch: pytest.Monk
 
 def test_what_a_later_job_leaves_is_collected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorflow", None)
-    with quiet.no_collection():
+    with startup.no_collection():
         assert gc.isenabled()
     assert gc.get_freeze_count() == 0
 
@@ -69,7 +69,7 @@ def test_what_a_later_job_leaves_is_collected(monkeypatch: pytest.MonkeyPatch) -
 def test_no_notebook_chooses_a_backend_of_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keras imports pyplot, which loads the backend that the environment names."""
     monkeypatch.setenv("MPLBACKEND", "module://no_such_module")
-    quiet.figures_to_files()
+    startup.figures_to_files()
     script = "import matplotlib.pyplot as plt; print(plt.get_backend())"
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
