@@ -138,7 +138,10 @@ def serve(connection: Connection, parent: int) -> None:
             signal.signal(number, lambda *_: None)  # Nothing runs that it could end.
     for number in NOTICES:
         signal.signal(number, signal.SIG_IGN)
+    # A thread that took a signal would leave the main one, which acts on it, asleep.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, interrupts.SIGNALS)
     threading.Thread(target=_end_without, args=(parent,), name="parent", daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     with suppress(EOFError, OSError):
         while True:
             connection.send_bytes(dumps(_outcome(*pickle.loads(connection.recv_bytes()))))

@@ -90,7 +90,9 @@ def first_steps(*lengths: int) -> np.ndarray:
     return np.arange(LONG) < np.array(lengths)[:, None]
 
 
-@pytest.mark.parametrize(("segment", "summed"), [(None, 24), (5, 24), (None, 5)])
+@pytest.mark.parametrize(
+    ("segment", "summed"), [(None, 24), pytest.param(5, 24, marks=pytest.mark.slow), (None, 5)]
+)
 def test_one_compilation_for_all_lengths_and_no_step_more_than_the_longest(
     segment: int | None, summed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -166,7 +166,16 @@ def event_points(directory: Path) -> list[tuple[str, int]]:
     )
 
 
-@pytest.mark.parametrize("moment", [*range(1, 9), "evaluation", "figures"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        *(3, "evaluation"),
+        *(
+            pytest.param(moment, marks=pytest.mark.slow)
+            for moment in (1, 2, *range(4, 9), "figures")
+        ),
+    ],
+)
 def test_the_record_of_a_broken_run_is_that_of_an_unbroken_one(
     moment: int | str,
     finished: Path,

@@ -82,7 +82,14 @@ def test_each_beginning_has_weights_and_sequences_of_its_own(
         assert not np.array_equal(inputs[earlier], inputs[later])
 
 
-@pytest.mark.parametrize("last", [RESTART_AT - 1, RESTART_AT + 2, 2 * RESTART_AT + 1])
+@pytest.mark.parametrize(
+    "last",
+    [
+        pytest.param(RESTART_AT - 1, marks=pytest.mark.slow),
+        RESTART_AT + 2,
+        pytest.param(2 * RESTART_AT + 1, marks=pytest.mark.slow),
+    ],
+)
 def test_an_interrupted_training_goes_on_as_if_nothing_had_been(
     last: int,
     restarted: tuple[dict[str, Any], Path],

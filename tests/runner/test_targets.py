@@ -169,6 +169,7 @@ def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_task_and_a_controller_of_ones_own_train_and_are_evaluated_later(theirs: Path) -> None:
     chosen = ("--config-dir", "conf", "task=reverse_copy", "controller=gru")
     own_recipe = command(theirs, "--cfg", "job", *chosen[:3], "controller=lstm")
