@@ -32,7 +32,7 @@ from runner.training.worker import Worker, WorkerError
 
 log = logging.getLogger(__name__)
 
-SECONDS = 0.2  # between two interrupts
+SECONDS = 0.2  # between two interrupts, and between two looks at the jobs
 
 
 class Pool(Launcher):
@@ -70,7 +70,8 @@ class Pool(Launcher):
         with ThreadPoolExecutor(len(workers)) as threads:
             jobs = [threads.submit(self._run, config, idle) for config in configs]
             try:
-                wait(jobs)
+                while wait(jobs, timeout=SECONDS).not_done:
+                    pass  # A signal that another thread took does not end a wait.
             except BaseException:
                 self._stop(jobs, workers)
                 raise
