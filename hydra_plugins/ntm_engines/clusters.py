@@ -72,6 +72,10 @@ class _OneByOne(BaseSubmititLauncher):
         kind, shared = self._EXECUTOR, set(OmegaConf.structured(BaseQueueConf))
         params = dict(self.params)
         folder, timeouts = params.pop("submitit_folder"), params.pop("max_num_timeout")
+        if kind == "local":  # of which submitit's own choice takes no `signal_delay_s`
+            local = submitit.LocalExecutor(folder, max_num_timeout=timeouts)
+            local.update_parameters(**{k: v for k, v in params.items() if v is not None})
+            return local
         first = {f"{kind}_max_num_timeout": timeouts}
         executor = submitit.AutoExecutor(folder, cluster=kind, **first)
         executor.update_parameters(

@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from runner.config import varied
 from runner.config.schema import task_from
-from runner.config.targets import GROUPS, TARGET
+from runner.config.targets import GROUPS, TARGET, typed
 from runner.errors import ConfigError
 from runner.results import runs
 from runner.store import records
@@ -172,7 +172,8 @@ def _task(members: Sequence[Seed]) -> Task | None:
     for seed in members:
         if seed.run.config:
             try:
-                return task_from(OmegaConf.create(dict(seed.run.config)))
+                node = typed("task", seed.run.config.get("task"))
+                return task_from(OmegaConf.create({"task": node}))
             except (AttributeError, KeyError, TypeError, OmegaConfBaseException) as error:
                 raise ConfigError(
                     f"{seed.folder} was not made by this version of the project ({error})."

@@ -130,7 +130,8 @@ def _best_first(table: Table, solved: Any) -> pd.DataFrame:
     import pandas as pd
 
     order = pd.DataFrame({"solved": -solved.astype(float)})
-    order["judged"] = pd.to_numeric(table.rows[table.judged]) if table.judged else 0.0
+    known = table.judged in table.rows
+    order["judged"] = pd.to_numeric(table.rows[table.judged], errors="coerce") if known else 0.0
     return table.rows.loc[order.sort_values(["solved", "judged"], kind="stable").index]
 
 
