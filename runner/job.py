@@ -145,16 +145,16 @@ def _draw(
     results: Mapping[str, Any],
 ) -> None:
     """The figures of a run, as files in the formats asked for and in TensorBoard."""
-    machine = (prepared.task, prepared.model, outcome.model_name(config), prepared.evaluator)
+    drawn = (prepared.task, prepared.model, outcome.model_name(config), prepared.evaluator)
     folder, formats = directory / "figures", config.figures.format
-    of_all = [ending for ending in formats if ending != ANIMATION]
+    of_all = [name for name in formats if name != ANIMATION]
     pngs = {
         name: canvas.save(figure, folder / name, of_all, config.figures.style)
-        for name, figure in run_figures(*machine, progress, results).items()
+        for name, figure in run_figures(*drawn, progress, results).items()
     }
     page.images(progress.step, pngs)
     if ANIMATION in formats:
-        heads_animation(*machine, folder / f"heads.{ANIMATION}")
+        heads_animation(*drawn, folder / f"heads.{ANIMATION}")
 
 
 def _show(config: Any, directory: Path, begin: Callable[[], None]) -> float:

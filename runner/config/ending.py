@@ -66,11 +66,6 @@ def stoppable() -> Iterator[None]:
         yield
 
 
-def _tell(text: str) -> None:
-    if text:
-        print(text, file=sys.stderr, flush=True)
-
-
 def _wait(root: Path) -> None:
     """Wait until no job holds its directory any more."""
     began, said = time.monotonic(), False
@@ -80,7 +75,9 @@ def _wait(root: Path) -> None:
             return
         if seconds > SECONDS and not said:
             names = ", ".join(str(path.parent.relative_to(root)) for path in waiting)
-            _tell(f"waiting for jobs that save what they have: {names}")
+            print(
+                f"waiting for jobs that save what they have: {names}", file=sys.stderr, flush=True
+            )
             said = True
         time.sleep(0.1)
 

@@ -24,7 +24,7 @@ from runner.training.data import AHEAD, TOGETHER
 from tasks import NGrams, Task
 
 FLOAT = 4
-# As in `runner.training.sharding` and `runner.training.step`.
+# As in `runner.training.sharding` and `runner.training.weight_noise`.
 SHARD_SEQUENCES, NOISE_TABLE, TABLE_RATIO = 64, 2**22, 8
 # Arrays as large as the weights that every training has: the model's, the trained vector, its
 # gradient and a copy before the update; so many more for each of the optimizer's own.

@@ -8,8 +8,10 @@ called while a configuration is checked: the types are those of the dataclass, o
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import inspect
 import pkgutil
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -135,9 +137,11 @@ def _imported(group: str, target: str) -> Any:
     """What a dotted name refers to, imported as `import` would and not called."""
     module, _, name = target.rpartition(".")
     try:
-        startup.figures_to_files()
-        with startup.native_notices():  # It may import Keras.
-            return pkgutil.resolve_name(f"{module}:{name}")
+        if module not in sys.modules:  # It may import Keras.
+            startup.figures_to_files()
+            with startup.native_notices():
+                importlib.import_module(module)
+        return pkgutil.resolve_name(f"{module}:{name}")
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         raise ConfigError(
