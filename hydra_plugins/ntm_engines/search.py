@@ -6,9 +6,10 @@ import logging
 import warnings
 from typing import Any
 
-from omegaconf import DictConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
 
-from runner.errors import RunError
+from runner.errors import ConfigError, RunError
 
 try:
     from hydra_plugins.hydra_optuna_sweeper.optuna_sweeper import OptunaSweeper
@@ -34,6 +35,7 @@ class Search(OptunaSweeper):
         from optuna.exceptions import ExperimentalWarning
         from optuna.trial import TrialState
 
+        self._leave_out_what_is_given(arguments)
         study = self._study()
         trials = study.get_trials(deepcopy=False)
         for trial in trials:
@@ -50,10 +52,32 @@ class Search(OptunaSweeper):
             log.info("%d trials are done already, %d to go", done, self.sweeper.n_trials)
         try:
             super().sweep(arguments)
-        except ValueError:
-            if any(trial.state == TrialState.COMPLETE for trial in study.get_trials()):
+        except ValueError as error:
+            if "GridSampler" in str(error):
+                raise ConfigError(self._without_intervals(arguments)) from None
+            states = {trial.state for trial in study.get_trials(deepcopy=False)}
+            if not states or TrialState.COMPLETE in states:
                 raise
             raise RunError("no trial of the search came to a result.") from None
+
+    def _leave_out_what_is_given(self, arguments: list[str]) -> None:
+        """A value of the command line stands for the range that the preset has for its key.
+
+        Hydra's sweeper drops the range itself, but not before a grid was laid over it.
+        """
+        parsed = OverridesParser.create().parse_overrides(arguments)
+        given = {override.get_key_element() for override in parsed}
+        params = self.sweeper.params or {}
+        self.sweeper.params = OmegaConf.create({k: v for k, v in params.items() if k not in given})
+
+    def _without_intervals(self, arguments: list[str]) -> str:
+        ranges = [*(f"{key}={value}" for key, value in self.sweeper.params.items()), *arguments]
+        named = ", ".join(each for each in ranges if "interval(" in each)
+        return (
+            f"hydra/sweeper/sampler=grid tries every value of a list, and {named} is no list. "
+            "Give values, as in optimizer.learning_rate=1e-3,3e-3, "
+            "or take hydra/sweeper/sampler=tpe."
+        )
 
     def _study(self) -> Any:
         import optuna

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +20,7 @@ from omegaconf import OmegaConf
 
 from runner.config import schema
 from runner.config.explain import options_of
-from runner.errors import PrunedError, RunError
+from runner.errors import ConfigError, PrunedError, RunError
 from runner.reporting import trial
 
 from .conftest import ROOT
@@ -55,10 +56,17 @@ class Launcher:
         return results
 
 
-def searched(folder: Path, launcher: Launcher, trials: int, at_once: int = 1) -> None:
+def searched(
+    folder: Path,
+    launcher: Launcher,
+    trials: int,
+    at_once: int = 1,
+    sampler: Any = None,
+    arguments: Sequence[str] = (),
+) -> None:
     search = Search(
         prune=OmegaConf.create({}),
-        sampler=optuna.samplers.RandomSampler(),
+        sampler=sampler or optuna.samplers.RandomSampler(),
         direction="minimize",
         storage=f"sqlite:///{folder}/study.db",
         study_name="run",
@@ -72,7 +80,7 @@ def searched(folder: Path, launcher: Launcher, trials: int, at_once: int = 1) ->
     search.sweeper.launcher = launcher
     search.sweeper.hydra_context = SimpleNamespace()
     search.sweeper.config = OmegaConf.create({"hydra": {"sweep": {"dir": str(folder)}}})
-    search.sweep([])
+    search.sweep(list(arguments))
 
 
 def states(folder: Path) -> list[str]:
@@ -104,6 +112,21 @@ def test_a_failed_trial_is_no_end_of_a_search(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no trial of the search came to a result"):
         searched(tmp_path, launcher, 3, at_once=2)
     assert states(tmp_path) == ["FAIL"] * 3
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_a_grid_is_laid_over_the_values_of_the_command_line(tmp_path: Path) -> None:
+    """The preset's interval of the same key is none of its concern."""
+    launcher = Launcher()
+    grid = partial(optuna.samplers.GridSampler)
+    given = [RATE + "=0.2,0.3,0.5", "seed=1"]
+    searched(tmp_path, launcher, 9, sampler=grid, arguments=given)
+    assert sorted(launcher.jobs.values()) == [0.2, 0.3, 0.5]
+    other = tmp_path / "fixed"
+    other.mkdir()
+    searched(other, Launcher(), 1, sampler=grid, arguments=[RATE + "=0.2", "seed=1,2"])
+    with pytest.raises(ConfigError, match=rf"{RATE}=interval\(0\.1, 0\.9\) is no list"):
+        searched(tmp_path, Launcher(), 9, sampler=grid, arguments=["seed=1,2"])
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
