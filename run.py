@@ -8,7 +8,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from runner import one_run, sweep_job
-from runner.config import command_line, completion, ending, schema
+from runner.config import command_line, completion, schema, sweep_end
 from runner.config.friendly import friendly
 from runner.results import sweep
 
@@ -23,7 +23,7 @@ def main(config: DictConfig) -> float:
 
 
 if __name__ == "__main__":
-    with friendly(), ending.stoppable(), sweep.with_table(), ending.waited():
+    with friendly(), sweep_end.stoppable(), sweep.with_table(), sweep_end.waited():
         if {"-sc", "--shell-completion"} & set(sys.argv):
             completion.improve()
         sys.argv[1:] = command_line.complete(sys.argv[1:])

@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 from runner.config import machine, plan, varied
 from runner.config.schema import ANIMATION, cases_from, task_from
 from runner.errors import ConfigError, PrunedError
-from runner.reporting import canvas, ending, events, hparams, observers, outcome, show, trial
+from runner.reporting import canvas, events, hparams, observers, outcome, run_end, show, trial
 from runner.reporting.progress import Progress as Terminal
 from runner.reporting.report import Reporter, heads_animation, run_figures
 from runner.reporting.tensorboard import TensorBoardLog
@@ -84,7 +84,7 @@ def run(config: Any, directory: Path) -> float:
 def _recorded_run(config: Any, directory: Path) -> float:
     with (
         interrupts.as_exceptions(),
-        ending.recorded(config, directory) as begin,
+        run_end.recorded(config, directory) as begin,
         machine.failures_explained(config, directory),
         compiled.failures_explained(),
     ):
@@ -131,7 +131,7 @@ def _run(config: Any, directory: Path, prepared: _Prepared) -> float:
         row.write(_in_brief(task, metrics, status), status, progress.step + 1)
         _draw(config, directory, prepared, page, progress, results)
     outcome.show(config, task, results)
-    ending.write_status(directory, status)
+    run_end.write_status(directory, status)
     log.info("%s: %s", status, directory)
     return outcome.objective(task, results)
 
@@ -145,6 +145,8 @@ def _draw(
     results: Mapping[str, Any],
 ) -> None:
     """The figures of a run, as files in the formats asked for and in TensorBoard."""
+    if not config.figures.format:
+        return
     drawn = (prepared.task, prepared.model, outcome.model_name(config), prepared.evaluator)
     folder, formats = directory / "figures", config.figures.format
     of_all = [name for name in formats if name != ANIMATION]
@@ -170,7 +172,7 @@ def _show(config: Any, directory: Path, begin: Callable[[], None]) -> float:
     write_text(directory / show.PAGE, text)
     for layer in unknown:
         log.warning("the page says that it cannot run %s", layer)
-    ending.write_status(directory, "finished")
+    run_end.write_status(directory, "finished")
     log.info("open %s in a browser", directory / show.PAGE)
     return math.nan
 
@@ -323,7 +325,7 @@ def _events(
             yield page, row
         except BaseException as error:
             with suppress(OSError):
-                row.write({}, ending.status_after(error), step)
+                row.write({}, run_end.status_after(error), step)
             raise
 
 

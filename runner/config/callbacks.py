@@ -17,7 +17,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from runner.config import checks, ending, ownership, plan, plugins, startup
+from runner.config import checks, ownership, plan, plugins, startup, sweep_end
 from runner.config.explain import explain
 from runner.errors import ConfigError, Refused
 from runner.training import compiled
@@ -78,7 +78,7 @@ class CheckFirst(Callback):
             _check_device([job.config for job in found], config)
             self._held.enter_context(ownership.held(root))
             plan.write(root, list(config.hydra.overrides.task), found)
-            ending.begin(ending.Sweep(root, _runs_here(config)))
+            sweep_end.begin(sweep_end.Sweep(root, _runs_here(config)))
         except Exception as error:
             raise Refused from error
 

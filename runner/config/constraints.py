@@ -105,11 +105,8 @@ def check(node: DictConfig, prefix: str = "") -> None:
 
 
 def _check_value(key: str, value: Any, constraint: Constraint | None) -> None:
-    if constraint is not None and value == []:
-        needed = "the size of at least one layer, e.g. [100]"
-        if constraint.choices:
-            needed = f"at least {constraint.words}"
-        raise ConfigError(f"{key}=[] must name {needed}.")
+    if constraint is not None and value == [] and not constraint.choices:
+        raise ConfigError(f"{key}=[] must name the size of at least one layer, e.g. [100].")
     items: Iterable[Any] = value if isinstance(value, ListConfig) else [value]
     for item in items:
         if item is None:

@@ -107,26 +107,33 @@ def _out_of_memory(error: BaseException) -> bool:
     return exhausted or any(sign in text for sign in OUT_OF_MEMORY)
 
 
-def _number(error: BaseException | None) -> int | None:
+def _number(error: BaseException) -> int | None:
     """The errno of a failure of the file system, also where only the text has it, or the cause."""
-    if error is None:
-        return None
     known = (*FULL, *FORBIDDEN, *MISSING, *OTHERS)
-    if isinstance(error, OSError) and error.errno in known:
-        return error.errno
-    if isinstance(error, OSError) or type(error).__module__.startswith("tensorflow"):
-        told = (*FULL, *FORBIDDEN, *MISSING, errno.EIO)
-        return next((number for number in told if os.strerror(number) in str(error)), None)
-    return _number(error.__cause__) if error.__cause__ is not error else None
+    for each in _causes(error):
+        if isinstance(each, OSError) and each.errno in known:
+            return each.errno
+        if isinstance(each, OSError) or type(each).__module__.startswith("tensorflow"):
+            told = (*FULL, *FORBIDDEN, *MISSING, errno.EIO)
+            return next((number for number in told if os.strerror(number) in str(each)), None)
+    return None
 
 
-def _path(error: BaseException | None) -> Path | None:
-    """The file that an error names; the folder, for a file that was not finished."""
-    while error is not None and not isinstance(error, OSError):
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, its cause, and so on; OmegaConf's, under a debugger, come back to themselves."""
+    seen: list[BaseException] = []
+    while error is not None and not any(error is each for each in seen):
+        seen.append(error)
+        yield error
         error = error.__cause__
-    if error is None or not isinstance(error.filename, str):
+
+
+def _path(error: BaseException) -> Path | None:
+    """The file that an error names; the folder, for a file that was not finished."""
+    found = next((each for each in _causes(error) if isinstance(each, OSError)), None)
+    if found is None or not isinstance(found.filename, str):
         return None
-    path = Path(error.filename)
+    path = Path(found.filename)
     return path.parent if path.name.startswith(".") and path.suffix else path
 
 

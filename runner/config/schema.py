@@ -97,7 +97,7 @@ STYLES = ("screen", "paper")
 
 @dataclass(kw_only=True)
 class Figures:
-    """The files in `figures/` of a run (`figures.*`)."""
+    """The files in `figures/` of a run (`figures.*`); without a format none is drawn at all."""
 
     format: list[str] = one_of([*FORMATS, ANIMATION])
     style: str = one_of(STYLES)

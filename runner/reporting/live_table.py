@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from runner.config import ending, jobs, plan, varied
+from runner.config import jobs, plan, sweep_end, varied
 from runner.errors import ConfigError
 from runner.reporting import heartbeat
 from runner.store import records
@@ -41,17 +41,17 @@ class LiveTable(Callback):
     """Draws the table while a sweep runs, where its jobs run at once and someone looks on."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Begin to draw; `runner.config.ending` ends it however the sweep ends."""
+        """Begin to draw; `runner.config.sweep_end` ends it however the sweep ends."""
         import rich
 
-        sweep = ending.started()
+        sweep = sweep_end.started()
         terminal = rich.get_console().is_terminal and not rich.get_console().is_dumb_terminal
         at_once = config.hydra.launcher.get("n_jobs", 1) != 1
         jobs.draw_table(False)
         if sweep is None or not (terminal and at_once and sweep.here):
             return
         jobs.draw_table(True)
-        ending.ends.callback(_draw(sweep.root))
+        sweep_end.ends.callback(_draw(sweep.root))
 
 
 def rows(root: Path) -> list[Row]:

@@ -19,7 +19,7 @@ from runner.training.train import Observer, Training
 def of_run(config: Any, log: TensorBoardLog, folder: Path) -> list[Observer]:
     """Those that a configuration asks for; folder: of the run's event files."""
     found: list[Observer] = [Brief(log)]
-    if config.model.name == "ntm":
+    if config.model.name == "ntm" and config.figures.format:
         found.append(Heads(log))
     if config.trainer.histograms:
         found.append(Histograms(log))

@@ -21,7 +21,9 @@ Compose = Callable[..., DictConfig]
 TINY_MACHINE = (
     *("task.max_length=3", "ntm.n_width=8", "ntm.m_depth=4", "controller=double_dense"),
     *("controller.units=6", "trainer.batch_size=4", "trainer.shards=1", "evaluate.batch_size=5"),
+    "figures.format=[]",  # Figures take longer than all else of such a run.
 )
+DRAWN = "figures.format=[png]"
 LONGEST = "length=5"
 
 # Jobs in this process and in others find what an earlier test, or an earlier session, compiled.

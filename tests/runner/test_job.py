@@ -30,7 +30,7 @@ from runner.training import build
 from runner.training.step import TrainingStep
 from runner.training.train import Training
 
-from .conftest import LONGEST, TINY_MACHINE, Compose
+from .conftest import DRAWN, LONGEST, TINY_MACHINE, Compose
 
 TINY = (
     *TINY_MACHINE,
@@ -62,9 +62,14 @@ def tiny(composed: Compose) -> DictConfig:
 
 
 @pytest.fixture(scope="module")
-def finished(tiny: DictConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def drawn(composed: Compose) -> DictConfig:
+    return composed(*TINY, "trainer.steps=8", DRAWN)
+
+
+@pytest.fixture(scope="module")
+def finished(drawn: DictConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("finished")
-    run(tiny, directory)
+    run(drawn, directory)
     return directory
 
 
@@ -92,8 +97,12 @@ def test_a_run_leaves_all_that_was_promised(finished: Path, tiny: DictConfig) ->
 def test_the_same_seed_gives_the_same_numbers(
     finished: Path, tiny: DictConfig, tmp_path: Path
 ) -> None:
+    """With and without figures."""
     metrics, _ = run(tiny, tmp_path)
     assert metrics["evaluation"] == read(finished, "metrics.json")["evaluation"]
+    assert not list(tmp_path.glob("figures/*"))
+    assert not [tag for tag, _ in event_points(tmp_path) if "heads" in tag]
+    assert [tag for tag, _ in event_points(finished) if "heads" in tag]
     for mine, other in zip(model_weights(tmp_path), model_weights(finished), strict=True):
         np.testing.assert_array_equal(mine, other)
 
@@ -179,7 +188,7 @@ def event_points(directory: Path) -> list[tuple[str, int]]:
 def test_the_record_of_a_broken_run_is_that_of_an_unbroken_one(
     moment: int | str,
     finished: Path,
-    tiny: DictConfig,
+    drawn: DictConfig,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -203,9 +212,9 @@ def test_the_record_of_a_broken_run_is_that_of_an_unbroken_one(
         if moment == "figures":
             patch.setattr(job, "run_figures", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            run(tiny, tmp_path)
+            run(drawn, tmp_path)
     assert f"resume={tmp_path}" in read(tmp_path, "status.json")["error"]
-    metrics, _ = run(tiny, tmp_path)
+    metrics, _ = run(drawn, tmp_path)
     assert metrics["evaluation"] == read(finished, "metrics.json")["evaluation"]
     assert without_times(tmp_path) == without_times(finished)
     points = event_points(tmp_path)

@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from runner.config import completion, ending, jobs, plan
+from runner.config import completion, jobs, plan, sweep_end
 from runner.config.explain import options_of
 from runner.reporting import heartbeat, job_lines, live_table
 
@@ -89,13 +89,13 @@ def test_every_line_of_a_job_has_its_label(
 def test_a_sweep_waits_for_jobs_that_save(
     sweep: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(ending, "SECONDS", 0.1)
-    monkeypatch.setattr(ending._started, "sweep", ending.Sweep(sweep, here=True))
+    monkeypatch.setattr(sweep_end, "SECONDS", 0.1)
+    monkeypatch.setattr(sweep_end._started, "sweep", sweep_end.Sweep(sweep, here=True))
     lock = FileLock(sweep / "2/.lock", thread_local=False)
     lock.acquire()
     began = time.monotonic()
     threading.Timer(0.5, lock.release).start()
-    with ending.waited():
+    with sweep_end.waited():
         pass
     assert time.monotonic() - began >= 0.5
     assert "waiting for jobs that save what they have: 2" in capsys.readouterr().err
