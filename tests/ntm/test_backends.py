@@ -28,24 +28,6 @@ NEUTRAL = [
     "test_sizes.py",
     "test_trace.py",
 ]
-# One test of a kind.
-QUICK = [
-    "test_addressing.py",
-    "test_clipping.py::test_two_steps_by_hand",
-    "test_heads.py",
-    "test_keras_checks.py",
-    "test_memory.py",
-    "test_precision.py::test_float64_is_float64_throughout[False]",
-    "test_saving.py::test_a_quantized_model_loads_as_it_was[none]",
-    "test_sizes.py",
-    "test_trace.py",
-    "test_layer.py::test_outputs_and_states_are_those_of_the_equations[lstm-heads4-2-arguments4]",
-    "test_layer.py::test_a_masked_sequence_is_as_it_were_alone[True-False-True]",
-    "test_layer.py::test_stateful_chunks_are_one_pass[lstm]",
-    "test_layer.py::test_the_cell_in_a_stock_rnn_is_the_layer[lstm-heads16-True]",
-    "test_dropout.py::test_a_dropout_layer_in_a_controller_draws_a_mask_for_each_step",
-    "test_dropout.py::test_moving_averages_follow_the_equation",
-]
 
 
 def start(backend: str, tests: list[str], *options: str) -> subprocess.Popen[str]:
@@ -69,13 +51,6 @@ def assert_passes(run: subprocess.Popen[str]) -> None:
 
 def installed() -> list[str]:
     return [name for name in ("jax", "torch") if importlib.util.find_spec(name)]
-
-
-def test_one_test_of_a_kind_passes_on_pytorch() -> None:
-    """JAX compiles for each of them anew and has its turn among the slow tests."""
-    if "torch" not in installed():
-        pytest.skip("torch is not installed (extra `torch`)")
-    assert_passes(start("torch", QUICK))
 
 
 @pytest.mark.slow

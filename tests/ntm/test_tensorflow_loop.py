@@ -91,7 +91,8 @@ def first_steps(*lengths: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("segment", "summed"), [(None, 24), pytest.param(5, 24, marks=pytest.mark.slow), (None, 5)]
+    ("segment", "summed"),
+    [(None, 5), *(pytest.param(*each, marks=pytest.mark.slow) for each in ((None, 24), (5, 24)))],
 )
 def test_one_compilation_for_all_lengths_and_no_step_more_than_the_longest(
     segment: int | None, summed: int, monkeypatch: pytest.MonkeyPatch

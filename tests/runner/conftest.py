@@ -16,14 +16,15 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 TASKS = list(targets.targets_of("task"))
 Compose = Callable[..., DictConfig]
 
+# Figures take longer than all else of a run of a few steps.
+DRAWN, UNDRAWN = "figures.format=[png]", "figures.format=[]"
 # One machine for whatever trains something at all: files of tests that one process runs, one after
 # another, share what they have compiled. The longest case that they evaluate is that of LONGEST.
 TINY_MACHINE = (
     *("task.max_length=3", "ntm.n_width=8", "ntm.m_depth=4", "controller=double_dense"),
     *("controller.units=6", "trainer.batch_size=4", "trainer.shards=1", "evaluate.batch_size=5"),
-    "figures.format=[]",  # Figures take longer than all else of such a run.
+    UNDRAWN,
 )
-DRAWN = "figures.format=[png]"
 LONGEST = "length=5"
 
 # Jobs in this process and in others find what an earlier test, or an earlier session, compiled.

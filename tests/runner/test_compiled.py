@@ -52,15 +52,6 @@ def test_programs_land_in_a_folder_whose_name_has_spaces_and_quotes(kept: Path) 
     assert list(kept.parent.iterdir()) == [kept]
 
 
-def test_a_second_process_finds_what_the_first_compiled(kept: Path) -> None:
-    def programs() -> dict[Path, int]:
-        return {path: path.stat().st_mtime_ns for path in kept.rglob("xla_compile_cache*")}
-
-    first = programs()
-    assert run(kept).stdout == "7.0\n"
-    assert programs() == first
-
-
 def test_a_file_of_flags_stays_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(compiled.FLAGS, "/a/file")
     compiled.keep(str(tmp_path))
@@ -77,7 +68,10 @@ def test_programs_of_other_flags_are_kept_apart(
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_damaged_program_does_not_stop_the_next_run_but_one(kept: Path, tmp_path: Path) -> None:
+def test_the_next_process_reads_the_program_and_the_one_after_a_damage_compiles_again(
+    kept: Path, tmp_path: Path
+) -> None:
+    """One that is whole is not written again; a damaged one ends a run, and is gone then."""
     shutil.copytree(kept, tmp_path, dirs_exist_ok=True)
     [program] = tmp_path.rglob("xla_compile_cache*")
     program.write_bytes(program.read_bytes()[:-1])

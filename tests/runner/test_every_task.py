@@ -53,14 +53,8 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Figure]:
     return kept
 
 
-@pytest.mark.parametrize(  # Copying is trained by nearly all other tests.
-    "name",
-    [
-        name if name == "associative_recall" else pytest.param(name, marks=pytest.mark.slow)
-        for name in TASKS
-        if name != "copy"
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in TASKS if name != "copy"])
 def test_a_task_trains_draws_and_evaluates_beyond_its_training(
     name: str,
     composed: Compose,

@@ -67,10 +67,26 @@ def drawn(composed: Compose) -> DictConfig:
 
 
 @pytest.fixture(scope="module")
-def finished(drawn: DictConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def watched(drawn: DictConfig, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Training]:
+    """A finished run in a process that has compiled nothing yet, and its training."""
+    runner.training.step._steps.clear()
+    runner.training.gradient._gradients.clear()
+    runner.training.prediction._probabilities.clear()
+    trainings: list[Training] = []
+    train = Training.run
     directory = tmp_path_factory.mktemp("finished")
-    run(drawn, directory)
-    return directory
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            Training, "run", lambda self, *each: (trainings.append(self), train(self, *each))[1]
+        )
+        run(drawn, directory)
+    (training,) = trainings
+    return directory, training
+
+
+@pytest.fixture(scope="module")
+def finished(watched: tuple[Path, Training]) -> Path:
+    return watched[0]
 
 
 def test_a_run_leaves_all_that_was_promised(finished: Path, tiny: DictConfig) -> None:
@@ -107,24 +123,9 @@ def test_the_same_seed_gives_the_same_numbers(
         np.testing.assert_array_equal(mine, other)
 
 
-def test_a_run_compiles_its_step_and_its_predictions_once(
-    composed: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_compiles_its_step_and_its_predictions_once(watched: tuple[Path, Training]) -> None:
     """For sequences of all training lengths, and for the scheduled and final cases."""
-    trainings: list[Training] = []
-    train = Training.run
-
-    def watched(self: Training, watcher: Any) -> Any:
-        trainings.append(self)
-        return train(self, watcher)
-
-    monkeypatch.setattr(Training, "run", watched)
-    # As in a process that has compiled nothing yet.
-    monkeypatch.setattr(runner.training.step, "_steps", {})
-    monkeypatch.setattr(runner.training.gradient, "_gradients", {})
-    monkeypatch.setattr(runner.training.prediction, "_probabilities", {})
-    run(composed(*TINY, "trainer.steps=8"), tmp_path)
-    (training,) = trainings
+    _, training = watched
     step, predict = training.step, training.evaluator.predict
     for compiled in (step.gradients, step.update, predict.probabilities.compiled):
         assert compiled.experimental_get_tracing_count() == 1
@@ -283,10 +284,14 @@ def test_a_model_that_is_not_finite_is_refused_by_name(
 def test_a_new_training_begins_with_the_weights_of_another(
     finished: Path, composed: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of its `model.keras`, with a memory and sizes of its own, and all else new."""
-    config = composed(
-        *TINY, "trainer.steps=2", f"init_from={finished}", "ntm.n_width=12", "task.max_length=4"
-    )
+    """Of its `model.keras`, with a memory and lengths of its own, and all else new."""
+    source, target = tmp_path / "source", tmp_path / "target"
+    shutil.copytree(finished, source)
+    saved_config = OmegaConf.load(source / ".hydra/config.yaml")
+    saved_config.ntm.n_width, saved_config.task.max_length = 12, 4
+    OmegaConf.save(saved_config, source / ".hydra/config.yaml")
+    model = build.model_from(saved_config, task_from(saved_config))
+    model.save(source / "model.keras")
     first: list[Any] = []
     call = TrainingStep.__call__
     monkeypatch.setattr(
@@ -294,12 +299,12 @@ def test_a_new_training_begins_with_the_weights_of_another(
         "__call__",
         lambda self, *batch: (first.append(self.weights.numpy()), call(self, *batch))[1],
     )
-    metrics, _ = run(config, tmp_path)
-    began = np.concatenate([weight.ravel() for weight in model_weights(finished)])
+    metrics, _ = run(composed(*TINY, "trainer.steps=2", f"init_from={source}"), target)
+    began = np.concatenate([weight.ravel() for weight in model.get_weights()])
     np.testing.assert_array_equal(first[0], began)
     assert metrics["steps"] == 2
-    kept = OmegaConf.load(tmp_path / ".hydra/config.yaml")
-    assert kept.init_from == str(finished)
+    kept = OmegaConf.load(target / ".hydra/config.yaml")
+    assert kept.init_from == str(source)
 
 
 @pytest.mark.parametrize("resumed", [True, False])
@@ -513,7 +518,7 @@ def test_a_checkpoint_of_another_model_is_refused(
         run(config, tmp_path)
 
 
-@pytest.mark.parametrize("model", ["lstm", "dense"])
+@pytest.mark.parametrize("model", [pytest.param("lstm", marks=pytest.mark.slow), "dense"])
 def test_the_baselines_train(model: str, composed: Compose, tmp_path: Path) -> None:
     tiny = tuple(value for value in TINY if "controller" not in value)
     config = composed(*tiny, "trainer.steps=2", f"model={model}", "model.units=[5]")
