@@ -25,6 +25,8 @@ from tasks import Task
 # Values in which runs may differ and still be seeds of one experiment.
 NO_MATTER = ("recipe", varied.SEED, *varied.NO_MATTER)
 PER_SEQUENCE = "_per_sequence"
+WRONG = "bit_errors" + PER_SEQUENCE
+HELD = 0.1  # wrong bits a sequence up to which a task that was solved counts as not lost
 
 
 class Seed(NamedTuple):
@@ -53,6 +55,21 @@ class Seed(NamedTuple):
         """A score of a case, such as `bit_errors`, a sequence."""
         value = self.metric(f"{case} {name}{PER_SEQUENCE}")
         return value if isinstance(value, int | float) else None
+
+    def lost_again(self, task: Task) -> int | None:
+        """How many scheduled evaluations after the first that solved the task did not hold it.
+
+        That is, were not solved and had more than `HELD` wrong bits. None: it was never solved, or
+        the scores do not say.
+        """
+        case = task.solved_case()
+        results = [each["results"][case] for each in self.evaluations if case in each["results"]]
+        try:
+            solved = [task.solved(scores) for scores in results]
+            lost = [not solved[i] and r[WRONG] > HELD for i, r in enumerate(results)]
+        except (KeyError, TypeError):
+            return None
+        return sum(lost[solved.index(True) :]) if True in solved else None
 
     @property
     def cases(self) -> list[str]:

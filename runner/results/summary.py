@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runner.errors import ConfigError
 from runner.results.runs import ENDED
-from runner.results.study import PER_SEQUENCE, Seed, Study
+from runner.results.study import HELD, PER_SEQUENCE, Seed, Study
 from runner.results.table import cell, markdown
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ SCORES = {
     "priority_sort": (LOSS, WRONG),
 }
 COUNTED = ("_errors",)  # scores that can be exactly zero
-LABEL, SOLVED_AT = "label", "solved_at_sequences"
+LABEL, SOLVED_AT, LOST_AGAIN = "label", "solved_at_sequences", "lost_again"
 # Of each seed, beside its scores.
 FACTS = ("parameters", SOLVED_AT, "sequences", "restarts", "seconds")
 
@@ -57,10 +57,11 @@ def seeds_frame(study: Study) -> pd.DataFrame:
     rows = [
         {LABEL: label, "seed": seed.seed, "status": seed.run.status}
         | {key: seed.metric(key) for key in (*FACTS, *columns)}
+        | {LOST_AGAIN: seed.lost_again(study.task)}
         for label, seeds in study.seeds.items()
         for seed in sorted(seeds, key=_by_seed)
     ]
-    heads = [LABEL, "seed", "status", *FACTS, *columns]
+    heads = [LABEL, "seed", "status", *FACTS, LOST_AGAIN, *columns]
     return pd.DataFrame(rows, columns=heads, dtype=object)
 
 
@@ -87,7 +88,8 @@ def tables(study: Study, bound: float) -> str:
     parts = [
         f"## {study.task.name}: runs",
         markdown(_runs(study, frame)),
-        "A run that did not solve the task counts as never in the median and the worst. "
+        "A run that did not solve the task counts as never in the median and the worst. Not lost "
+        f"again: no scheduled evaluation after the first solved one has over {HELD} wrong bits. "
         "Seconds are those of training, without compilation and evaluation.",
         f"## {study.task.name}: cases",
         markdown(_cases(study, frame, bound)),
@@ -115,6 +117,7 @@ def _runs(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
                 "runs": len(group),
                 "solved": f"{(soon < math.inf).sum()} of {len(group)}",
                 "solved at the end": _ended_solved(study, str(label)),
+                "not lost again": _held(group),
                 "sequences to solve, median": _count(soon.median()),
                 "worst": _count(soon.max()),
                 "training, s, median": _count(seconds.median()),
@@ -125,6 +128,12 @@ def _runs(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def _held(group: pd.DataFrame) -> str | None:
+    """How many solved the task and did not lose it again; None if none has evaluations to tell."""
+    lost = group[LOST_AGAIN]
+    return f"{(lost == 0).sum()} of {len(group)}" if lost.notna().any() else None
 
 
 def _ended_solved(study: Study, label: str) -> str | None:

@@ -93,10 +93,10 @@ def test_a_failed_run_counts_as_not_solved(
     text = printed(capsys, sweep, "--to", tmp_path)
     lstm, dense = table(text, "copy: runs")
     assert lstm == [
-        *("controller=lstm", "3", "2 of 3", "1 of 3", "12,000", "never"),
+        *("controller=lstm", "3", "2 of 3", "1 of 3", "", "12,000", "never"),
         *("15", "20", "62,660"),
     ]
-    assert dense[1:6] == ["2", "1 of 2", "1 of 2", "never", "never"]
+    assert dense[1:6] == ["2", "1 of 2", "1 of 2", "", "never"]
     unfinished = text.partition("not finished")[2]
     assert f"seed 2 in {sweep}/2: failed, RunError: step 7: the loss is nan" in unfinished
     assert len(unfinished.strip().splitlines()[2:]) == 1
@@ -253,7 +253,7 @@ def test_an_evaluation_at_other_sizes_has_no_curve_and_no_verdict(
     (sweep / "0/history.json").unlink()
     text = printed(capsys, sweep / "0")
     assert set(drawn) == {"generalisation"}
-    assert table(text, "copy: runs")[0][2:5] == ["1 of 1", "", "12,000"]
+    assert table(text, "copy: runs")[0][2:6] == ["1 of 1", "", "", "12,000"]
 
 
 def test_a_run_that_was_killed_or_never_began_is_named(
@@ -346,16 +346,28 @@ def test_the_seeds_of_one_kind_are_written_as_csv(
     sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "made/lstm.csv"
+    # Lost twice (0.1 is no more than the bound, and 9 was before the first solution), and never.
+    for number, found in enumerate([[9.0, 0.0, 0.1, 0.2, 0.0, 7.0, 0.0], [0.0, 0.1]]):
+        history = json.loads((sweep / f"{number}/history.json").read_text())
+        history["evaluations"] = [
+            {"step": step, "results": {"length=20": {"bit_errors_per_sequence": wrong}}}
+            for step, wrong in enumerate(found, start=1)
+        ]
+        write_json(sweep / f"{number}/history.json", history)
     lstm = [f"LSTM={sweep}/{number}" for number in (2, 1, 0)]
-    printed(capsys, *lstm, "--to", tmp_path, "--csv", path)
+    text = printed(capsys, *lstm, "--to", tmp_path, "--csv", path)
+    assert table(text, "copy: runs")[0][4] == "1 of 3"
     errors = [f"{case} bit_errors_per_sequence" for case in CASES]
     assert path.read_text().splitlines() == [
         ",".join(
-            ["seed", "status", "parameters", "solved_at_sequences", "sequences", "seconds", *errors]
+            [
+                *("seed", "status", "parameters", "solved_at_sequences", "sequences", "seconds"),
+                *("lost_again", *errors),
+            ]
         ),
-        "0,solved,62660,12000,,10.0,0.0,0.5",
-        "1,finished,62660,8000,,20.0,0.0,4.0",
-        "2,failed,,,,,,",
+        "0,solved,62660,12000,,10.0,2,0.0,0.5",
+        "1,finished,62660,8000,,20.0,0,0.0,4.0",
+        "2,failed,,,,,,,",
     ]
     with pytest.raises(ConfigError, match="these are 2: controller=lstm; controller=double_dense"):
         compare.main([str(sweep), "--csv", str(path)])
