@@ -148,7 +148,16 @@ def test_a_shared_controller_stays_shared(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method:UserWarning")
-@pytest.mark.parametrize("kind", ["none", "dense", "sequential of LSTM and dense"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "none",
+        *(
+            pytest.param(k, marks=pytest.mark.slow)
+            for k in ("dense", "sequential of LSTM and dense")
+        ),
+    ],
+)
 def test_a_quantized_model_loads_as_it_was(kind: str, tmp_path: Path) -> None:
     """With the layers that the machine has made itself, which no configuration names."""
     layer = built(CONTROLLERS[kind](*widths()), readout_units=3, return_sequences=True)
@@ -173,6 +182,7 @@ def test_what_is_not_quantized_has_no_word_of_it_in_its_configuration() -> None:
     assert "quantized" not in machine().get_config()
 
 
+@pytest.mark.slow
 def test_an_error_of_loading_without_the_package_says_what_the_documentation_quotes(
     tmp_path: Path,
 ) -> None:
