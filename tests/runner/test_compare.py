@@ -394,6 +394,17 @@ def test_the_command_writes_pictures_and_prints_markdown(sweep: Path, tmp_path: 
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
 
 
+def test_a_reader_may_stop_reading(sweep: Path) -> None:
+    """As `| head` does."""
+    arguments = [sys.executable, "-m", "runner.compare", str(sweep), "--to", str(sweep.parent)]
+    with subprocess.Popen(arguments, cwd=ROOT, stdout=-1, stderr=-1, text=True) as started:
+        assert started.stdout
+        assert started.stderr
+        started.stdout.close()
+        assert "Error" not in started.stderr.read()
+    assert started.returncode == 0
+
+
 @pytest.mark.parametrize("arguments", [[], ["x", "--below", "much"], ["x", "--cruve", "loss"]])
 def test_a_mistake_is_one_paragraph_and_status_2(arguments: list[str]) -> None:
     done = command("-m", "runner.compare", *arguments)
