@@ -31,12 +31,12 @@ ROOT = RESULTS.parent.parent
 MARKED = re.compile(r"(<!-- table: (.+?) -->\n).*?(<!-- /table -->)", re.DOTALL)
 Row = dict[str, str]
 
-SOLVED_AT, SUFFIX = "solved_at_sequences", "_per_sequence"
+SOLVED_AT, LOST_AGAIN, SUFFIX = "solved_at_sequences", "lost_again", "_per_sequence"
 HEADINGS = {
     SOLVED_AT: "solved at, sequences",
     "sequences": "sequences in all",
     "restarts": "new beginnings",
-    "lost_again": "evaluations above 0.1 bit after solved",
+    LOST_AGAIN: "evaluations above 0.1 bit after solved",
     "seconds": "training, s",
 }
 SCORES = {
@@ -136,17 +136,28 @@ def beyond(row: Row, seeds: Sequence[Row]) -> str:
 
 def recipes(_: Sequence[str]) -> list[list[str]]:
     """How soon the recipes solve their tasks and how long they train."""
-    head = "task, controller, solved at the end, median sequences, worst, median training, s"
-    rows = [[*head.split(", ", 5), "machine", "command"]]
+    head = (
+        "task, controller, seeds, solved at the end, not lost again, median sequences, worst, "
+        "median training, s"
+    )
+    rows = [[*head.split(", ", 7), "machine", "command"]]
     for row in read("results"):
         found = read(row["name"])
         at_the_end = f"{sum(seed['status'] == 'solved' for seed in found)} of {len(found)}"
         soon = solved_at(found)
         seconds = statistics.median(known(found, "seconds"))
         numbers = [statistics.median(soon), max(soon), seconds]
-        given = [row["task"], row["controller"], at_the_end, *map(shown, numbers)]
+        given = [row["task"], row["controller"], span(found), at_the_end, held(found)]
+        given += map(shown, numbers)
         rows.append([*given, row["machine"], f"`{row['command']}`"])
     return rows
+
+
+def held(seeds: Sequence[Row]) -> str:
+    """How many were solved and not lost again, where the file says so."""
+    if LOST_AGAIN not in seeds[0]:
+        return ""
+    return f"{sum(seed[LOST_AGAIN] == '0' for seed in seeds)} of {len(seeds)}"
 
 
 def solved_at(seeds: Sequence[Row]) -> list[float]:

@@ -142,7 +142,18 @@ def test_a_seed_that_was_never_solved_is_later_than_all_others(made: None) -> No
     beyond = "none wrong at 2: 2 of 3"
     assert row == ["sums", "LSTM", "1,234", "0 to 2", "2 of 3", "4,000", beyond, "never"]
     (row,) = tables.recipes([])[1:]
-    assert row == ["sums", "LSTM", "2 of 3", "4,000", "never", "20", "a desk", "`run`"]
+    given = ["sums", "LSTM", "0 to 2", "2 of 3"]
+    assert row == [*given, "", "4,000", "never", "20", "a desk", "`run`"]
+
+
+def test_a_seed_that_lost_its_task_or_never_solved_it_did_not_hold_it(
+    made: None, tmp_path: Path
+) -> None:
+    lines = SEEDS.splitlines()
+    lost = zip(lines, ["lost_again", "0", "", "3"], strict=True)
+    (tmp_path / "mine.csv").write_text("\n".join(f"{line},{more}" for line, more in lost) + "\n")
+    (row,) = tables.recipes([])[1:]
+    assert row[4] == "1 of 3"
 
 
 def test_a_seed_that_failed_counts_as_not_solved(made: None, tmp_path: Path) -> None:
@@ -151,7 +162,7 @@ def test_a_seed_that_failed_counts_as_not_solved(made: None, tmp_path: Path) -> 
     (row,) = tables.results([])[1:]
     assert row[2:7] == ["1,234", "0 to 3", "2 of 4", "never", "none wrong at 2: 2 of 4"]
     (row,) = tables.recipes([])[1:]
-    assert row[2:6] == ["2 of 4", "never", "never", "20"]
+    assert row[3:8] == ["2 of 4", "", "never", "never", "20"]
     (row,) = tables.cases(["mine"])[1:]
     assert row == ["LSTM", "n=2", "wrong bits", "0", "0.5", "2 of 4", "3 of 4"]
     assert tables.seeds(["mine"])[-1] == ["3", "never", "", "", "", ""]
