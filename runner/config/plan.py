@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
@@ -89,8 +90,15 @@ def here() -> tuple[dict[str, Any], Plan] | None:
     known = plan.jobs.get(str(config.sweep.subdir))
     if known is None:
         overrides = [text for text in config.overrides.task if text not in plan.stated]
-        known = dict(varied.stated(overrides))
+        known = typed(overrides)
     return known, plan
+
+
+def typed(overrides: Sequence[str]) -> dict[str, Any]:
+    """Overrides by key, each value of the type that Hydra gives it."""
+    parsed = OverridesParser.create().parse_overrides([text for text in overrides if "=" in text])
+    keys = varied.stated(overrides)
+    return {key: each.value() for each in parsed if (key := str(each.key_or_group)) in keys}
 
 
 def _command(root: Path, stated: Sequence[str]) -> str:

@@ -74,8 +74,18 @@ def keys(runs: Sequence[Values], asked: Iterable[str] = ()) -> list[str]:
 
 
 def label(run: Values, columns: Sequence[str]) -> str:
-    """What a run has in these columns, such as `controller=lstm seed=1`."""
-    return " ".join(f"{key}={shown(run[key])}" for key in columns if key in run)
+    """What a run has in these columns, such as `controller=lstm seed=1`.
+
+    Of keys that would make it too long for the name of a folder the last part stands alone, as far
+    as it is that of one key.
+    """
+    there = [key for key in columns if key in run]
+    text = " ".join(f"{key}={shown(run[key])}" for key in there)
+    if len(text) <= MOST_CHARACTERS:
+        return text
+    last = [key.rpartition(".")[2] for key in there]
+    names = [end if last.count(end) == 1 else key for key, end in zip(there, last, strict=True)]
+    return " ".join(f"{name}={shown(run[key])}" for name, key in zip(names, there, strict=True))
 
 
 def as_folder(text: str) -> str:

@@ -119,7 +119,8 @@ def _ended(folder: Path) -> dict[str, str]:
 def _stated(folder: Path, made: plan.Plan) -> str:
     """What was chosen for a trial of a search."""
     with suppress(ConfigError):
-        return " ".join(each for each in records.overrides(folder) if each not in made.stated)
+        chosen = plan.typed([x for x in records.overrides(folder) if x not in made.stated])
+        return varied.label(chosen, list(chosen))
     return ""
 
 

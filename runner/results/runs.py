@@ -18,6 +18,7 @@ from runner.store.files import METRICS, STATUS
 OF_A_RUN = (records.CONFIG, STATUS, METRICS)
 NOT_STARTED, STALE, UNREADABLE = "not started", "stale", "unreadable"
 ENDED = ownership.ENDED
+PRUNED = "pruned"  # a trial that its search has ended, with what it had reached as its result
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,7 @@ def report(root: Path) -> str:
     parts = [
         sweep_table.in_brief(sweep_table.runs_table(runs)),
         _older(runs, made_by),
+        _pruned(runs),
         *unfinished,
         _how_to_go_on(root, made_by) if unfinished else "",
         f"all numbers: {root / 'sweep.csv'}, means over seeds: {root / 'sweep_means.csv'}, both: "
@@ -112,7 +113,7 @@ def _unfinished(runs: Sequence[Run]) -> list[str]:
         + (f" ({text})" if (text := varied.label(run.values, columns)) else "")
         + f": {run.status}{_reason(run)}"
         for run in runs
-        if run.status not in found.ENDED
+        if run.status not in (*found.ENDED, found.PRUNED)
     ]
     return ["Not finished:\n\n" + "\n".join(lines)] if lines else []
 
@@ -121,6 +122,12 @@ def _reason(run: Run) -> str:
     if run.error:
         return f", {cell(run.error)}"
     return ", its process ended without a word" if run.status == found.STALE else ""
+
+
+def _pruned(runs: Sequence[Run]) -> str:
+    """A sentence on the trials that a search has done with before their end."""
+    names = [run.name for run in runs if run.status == found.PRUNED]
+    return f"ended early, behind the other trials: {', '.join(names)}." if names else ""
 
 
 def _older(runs: Sequence[Run], made_by: plan.Plan) -> str:

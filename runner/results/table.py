@@ -21,10 +21,10 @@ def markdown(frame: pd.DataFrame) -> str:
 
 
 def cell(value: Any) -> str:
-    """A value as text for one cell: four digits of a number, nothing for what is missing."""
+    """A value as text for one cell: four digits of a number or its whole part, nothing for what is missing."""
     if value is None or value != value:  # not a number
         return ""
     text = str(value)
     if isinstance(value, float):
-        text = f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+        text = f"{value:.0f}" if 1e3 <= abs(value) < 1e9 else f"{value:.4g}"
     return text.replace("|", "\\|").replace("\n", " ")

@@ -17,6 +17,7 @@ from runner import sweep as command
 from runner.config import ownership
 from runner.errors import ConfigError
 from runner.results import sweep
+from runner.results.table import cell
 from runner.store import checkpoint
 from runner.store.files import make, read_json, write_json, write_text
 
@@ -245,6 +246,22 @@ def test_a_sweep_that_has_ended_needs_no_command(planned: Path) -> None:
     assert "to go on" not in sweep.report(planned)
 
 
+def test_a_pruned_trial_needs_no_going_on(planned: Path) -> None:
+    """It has come to a result, which its search counts."""
+    leave(planned / "1", config("lstm", 1), "pruned", "PrunedError: ended at step 10")
+    leave(planned / "2", config("lstm", 2), "solved", None, metrics(1.0, 8, 0.0))
+    text = sweep.report(planned)
+    assert "ended early, behind the other trials: 1." in text
+    assert "Not finished" not in text
+    assert "to go on" not in text
+
+
+def test_a_number_that_is_huge_takes_no_more_room_than_another() -> None:
+    assert [cell(value) for value in (1e30, -2.5e9, 12345.6, 0.12346, None)] == [
+        *("1e+30", "-2.5e+09", "12346", "0.1235", "")
+    ]
+
+
 def test_rows_of_an_earlier_command_are_said_to_be(planned: Path) -> None:
     leave(planned / "7", config("lstm", 7), "solved", None, metrics(1.0, 800, 0.0))
     text = sweep.report(planned)
@@ -296,6 +313,7 @@ def test_the_report_is_printed_once_however_the_sweep_ends(ends_well: bool, fold
     script = f"""
 from omegaconf import OmegaConf
 from runner.results import sweep
+from runner.results.table import cell
 
 config = OmegaConf.create({{"hydra": {{"sweep": {{"dir": {str(folder)!r}}}}}}})
 table = sweep.SweepTable()

@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from runner.config import completion, jobs, plan, sweep_end
+from runner.config import completion, jobs, plan, sweep_end, varied
 from runner.config.explain import options_of
 from runner.reporting import heartbeat, job_lines, live_table
 
@@ -65,6 +65,28 @@ def test_a_label_says_which_job_it_is(
     assert jobs.label() == "job 3 task=copy controller=lstm seed=1"
     monkeypatch.setattr(HydraConfig, "initialized", lambda: False)
     assert jobs.label() is None
+
+
+def test_a_label_of_a_trial_is_short_and_says_all_that_was_chosen(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What a search chooses comes as overrides, with all the digits of a number."""
+    job(monkeypatch, tmp_path)
+    HydraConfig.get().overrides.task = [
+        *("optimizer.learning_rate=0.0015970293539536266", "trainer.clip_norm=3.0"),
+        *("ntm.perturbation.memory_noise=0.3", "ntm.perturbation.weighting_leak=0.0"),
+        *("ntm.read_heads=4", "ntm.write_heads=2", "controller=lstm"),
+    ]
+    assert jobs.label() == (
+        "job 3 learning_rate=0.00159703 clip_norm=3 memory_noise=0.3 weighting_leak=0 "
+        "read_heads=4 write_heads=2 controller=lstm"
+    )
+    made = plan.here()
+    assert made is not None
+    assert made[0]["trainer.clip_norm"] == 3.0  # A number to TensorBoard as well.
+    long = ["task.name", "model.name", "a" * 120 + ".x"]
+    label = varied.label(dict.fromkeys(long, 1), long)
+    assert label == "task.name=1 model.name=1 x=1"  # Not two of one name.
 
 
 def test_every_line_of_a_job_has_its_label(
