@@ -17,6 +17,8 @@ except ImportError:  # runner/config/explain.py says what installs it
     from hydra.plugins.sweeper import Sweeper as OptunaSweeper
 
 log = logging.getLogger(__name__)
+# Lists its plugins when it is imported, by the sampler that Hydra makes before the sweeper.
+logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 class Search(OptunaSweeper):
@@ -31,7 +33,6 @@ class Search(OptunaSweeper):
         super().__init__(**options)
 
     def sweep(self, arguments: list[str]) -> None:
-        logging.getLogger("alembic").setLevel(logging.WARNING)  # lists its plugins when imported
         from optuna.exceptions import ExperimentalWarning
         from optuna.trial import TrialState
 

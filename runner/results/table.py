@@ -21,7 +21,7 @@ def markdown(frame: pd.DataFrame) -> str:
 
 
 def cell(value: Any) -> str:
-    """A value as text for one cell: four digits of a number or its whole part, nothing for what is missing."""
+    """A value as text for one cell: four digits of a number, or its whole part; else nothing."""
     if value is None or value != value:  # not a number
         return ""
     text = str(value)
