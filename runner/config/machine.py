@@ -15,7 +15,7 @@ from typing import Any
 
 from runner.config import footprint
 from runner.errors import RunError
-from runner.store.files import STATUS
+from runner.store.files import STATUS, as_override
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -94,7 +94,7 @@ def go_on(directory: Path) -> str:
     """What to do about a run that this has ended, as a sentence with a space before it."""
     if not any((directory / "checkpoints").glob("step_*.npz")):
         return " It left no checkpoint: start the run again."
-    return f" The last checkpoint is whole: go on with resume={directory}."
+    return f" The last checkpoint is whole: go on with {as_override('resume', directory)}."
 
 
 def _out_of_memory(error: BaseException) -> bool:

@@ -21,7 +21,7 @@ from runner.config import saved
 from runner.errors import ConfigError
 from runner.store import checkpoint, records
 from runner.store.checkpoint import CHECKPOINTS
-from runner.store.files import MODEL, make, unfinished
+from runner.store.files import MODEL, as_override, make, unfinished
 from runner.store.model_file import fault
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,8 @@ def _check_place(config: DictConfig, directory: Path) -> None:
     if config.init_from is not None and Path(config.init_from) == directory.absolute():
         raise ConfigError(
             f"init_from={directory} begins a new training, which has a directory of its own: leave "
-            f"hydra.run.dir out or name another one, or go on here with resume={directory}."
+            "hydra.run.dir out or name another one, or go on here with "
+            f"{as_override('resume', directory)}."
         )
 
 

@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from runner.config import varied
 from runner.errors import ConfigError
-from runner.store.files import read_json, unreadable, write_json
+from runner.store.files import as_override, read_json, unreadable, write_json
 
 PLAN = "jobs.json"
 
@@ -103,11 +103,10 @@ def typed(overrides: Sequence[str]) -> dict[str, Any]:
 
 def _command(root: Path, stated: Sequence[str]) -> str:
     """The command as it was typed, with the directory of the sweep."""
-    key = "hydra.sweep.dir="
-    typed = [text for text in sys.orig_argv if not text.startswith(key)]
-    if not any(Path(text).name == "run.py" for text in typed):  # Called by other Python code.
-        typed = ["python", "run.py", "-m", *stated]
-    return shlex.join([*typed, f"{key}{root}"])
+    words = [text for text in sys.orig_argv if not text.startswith("hydra.sweep.dir=")]
+    if not any(Path(text).name == "run.py" for text in words):  # Called by other Python code.
+        words = ["python", "run.py", "-m", *stated]
+    return f"{shlex.join(words)} {as_override('hydra.sweep.dir', root)}"
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from runner.errors import ConfigError
 from runner.store import checkpoint as checkpoints
 from runner.store import records
 from runner.store.checkpoint import CHECKPOINTS
-from runner.store.files import MODEL, make, write_text
+from runner.store.files import MODEL, as_override, make, write_text
 from runner.store.model_file import fault
 
 CONFIG, OVERRIDES, HYDRA = records.CONFIG, records.OVERRIDES, ".hydra/hydra.yaml"
@@ -259,8 +259,8 @@ def check_model(key: str, folder: Path) -> None:
     if reason is not None:
         raise ConfigError(
             f"{key}={shown(folder)} has a damaged {MODEL} ({reason}): state another run, or let "
-            f"`python run.py resume={shown(folder)}` write the model again, in a new folder, from "
-            "the checkpoints that the run left."
+            f"`python run.py {as_override('resume', Path(shown(folder)))}` write the model again, "
+            "in a new folder, from the checkpoints that the run left."
         )
 
 

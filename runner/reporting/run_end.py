@@ -15,7 +15,7 @@ from runner.config import machine, saved
 from runner.errors import ConfigError, PrunedError, RunError
 from runner.store import checkpoint
 from runner.store.checkpoint import CHECKPOINTS
-from runner.store.files import STATUS, make, write_json
+from runner.store.files import STATUS, as_override, make, write_json
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def _how_to_go_on(directory: Path) -> str:
         kept = None
     if kept is not None:
         step = checkpoint.step_of(kept)
-        return f"go on from step {step} with resume={directory}"
+        return f"go on from step {step} with {as_override('resume', directory)}"
     return "nothing was trained yet that could be gone on with: start it again"
 
 

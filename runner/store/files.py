@@ -10,6 +10,7 @@ import json
 import math
 import os
 import re
+import shlex
 import uuid
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +25,15 @@ from runner.errors import ConfigError
 # What `replace_with` calls a file until it is whole.
 UNFINISHED = re.compile(r"\..*-[0-9a-f]{32}(\.[^.]*)?")
 MODEL, METRICS, STATUS, HISTORY = "model.keras", "metrics.json", "status.json", "history.json"
+
+
+def as_override(key: str, path: Path) -> str:
+    """`key=path` as one types it: in quotes where Hydra and the shell want them."""
+    value = str(path)
+    if not re.fullmatch(r"[\w/.+:@%~ -]*", value, re.ASCII):
+        escaped = value.replace('"', '\\"')
+        value = f'"{escaped}"'
+    return shlex.quote(f"{key}={value}")
 
 
 def make(folder: Path | str, *inside: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from runner.errors import ConfigError
 from runner.store import files
@@ -22,6 +24,15 @@ def test_write_replaces_the_old_file_and_leaves_nothing_else(tmp_path: Path) -> 
 
     assert path.read_text(encoding="utf-8") == "new é"
     assert os.listdir(path.parent) == ["status.json"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/a/run", "/a folder/0", "/a/seed=0,rate=1/0", "/it's/[x]", '/"so" (1)/é', "/a=b's"]
+)
+def test_any_path_can_be_typed_as_it_is_printed(path: str) -> None:
+    (word,) = shlex.split(files.as_override("resume", Path(path)))
+    override = OverridesParser.create().parse_override(word)
+    assert (override.key_or_group, override.value()) == ("resume", path)
 
 
 def test_a_folder_that_is_gone_does_not_come_back(tmp_path: Path) -> None:
