@@ -65,7 +65,7 @@ ORDERS = {
 @pytest.mark.parametrize(
     "order",
     [
-        order if "the layer" in order else pytest.param(order, marks=pytest.mark.slow)
+        order if "layer first" in order else pytest.param(order, marks=pytest.mark.slow)
         for order in ORDERS
     ],
 )

@@ -68,6 +68,7 @@ def everything() -> keras.Model:
     return keras.Model(seen, [*outputs, second(keras.layers.Bidirectional(first)(masked))])
 
 
+@pytest.mark.slow
 def test_a_new_process_loads_every_machine(tmp_path: Path) -> None:
     model = everything()
     inputs = random_inputs(steps=2)

@@ -64,13 +64,10 @@ def example(controller: Sequential | None, **arguments: Any) -> Sequential:
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("controller", "stateful"),
-    [
-        pytest.param(None, False, marks=pytest.mark.slow),
-        pytest.param(double_lstm, False, marks=pytest.mark.slow),
-        (double_lstm, True),
-    ],
+    [(None, False), (double_lstm, False), (double_lstm, True)],
 )
 def test_the_example_trains(controller: Any, stateful: bool, tmp_path: Path) -> None:
     model = example(controller and controller(), stateful=stateful)

@@ -90,10 +90,8 @@ def first_steps(*lengths: int) -> np.ndarray:
     return np.arange(LONG) < np.array(lengths)[:, None]
 
 
-@pytest.mark.parametrize(
-    ("segment", "summed"),
-    [(None, 5), *(pytest.param(*each, marks=pytest.mark.slow) for each in ((None, 24), (5, 24)))],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("segment", "summed"), [(None, 5), (None, 24), (5, 24)])
 def test_one_compilation_for_all_lengths_and_no_step_more_than_the_longest(
     segment: int | None, summed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,6 +181,7 @@ def test_the_gradient_reaches_the_initial_state() -> None:
     assert_same(*found)
 
 
+@pytest.mark.slow
 def test_masks_of_dropout_are_the_same_in_a_graph() -> None:
     """The backward pass is built when the masks are no longer at hand."""
     unrolled, looped = random_machine("dropout", unroll=True), random_machine("dropout")

@@ -68,6 +68,7 @@ def test_programs_of_other_flags_are_kept_apart(
     assert len(list(tmp_path.iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_the_next_process_reads_the_program_and_the_one_after_a_damage_compiles_again(
     kept: Path, tmp_path: Path
 ) -> None:

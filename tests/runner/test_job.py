@@ -179,11 +179,8 @@ def event_points(directory: Path) -> list[tuple[str, int]]:
 @pytest.mark.parametrize(
     "moment",
     [
-        *(3, "evaluation"),
-        *(
-            pytest.param(moment, marks=pytest.mark.slow)
-            for moment in (1, 2, *range(4, 9), "figures")
-        ),
+        "evaluation",
+        *(pytest.param(moment, marks=pytest.mark.slow) for moment in (*range(1, 9), "figures")),
     ],
 )
 def test_the_record_of_a_broken_run_is_that_of_an_unbroken_one(
@@ -237,7 +234,10 @@ def test_an_interrupt_before_the_first_step_says_what_works(
     assert read(tmp_path, "status.json")["status"] == "finished"
 
 
-@pytest.mark.parametrize(("breaks_at", "kept"), [(1, None), (5, 3), (8, 6)])
+@pytest.mark.parametrize(
+    ("breaks_at", "kept"),
+    [(5, 3), *(pytest.param(*each, marks=pytest.mark.slow) for each in ((1, None), (8, 6)))],
+)
 def test_weights_that_are_not_finite_are_never_kept(
     breaks_at: int,
     kept: int | None,
@@ -307,7 +307,7 @@ def test_a_new_training_begins_with_the_weights_of_another(
     assert kept.init_from == str(source)
 
 
-@pytest.mark.parametrize("resumed", [True, False])
+@pytest.mark.parametrize("resumed", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_a_run_goes_on_from_an_older_checkpoint_when_the_newest_is_damaged(
     resumed: bool, finished: Path, composed: Compose, tmp_path: Path
 ) -> None:
@@ -443,7 +443,7 @@ def test_an_interrupted_run_saves_first(
     assert checkpoint.step_of(last) == 7  # The step that was being made when the signal came.
 
 
-@pytest.mark.parametrize("log_every", [2, 100])
+@pytest.mark.parametrize("log_every", [pytest.param(2, marks=pytest.mark.slow), 100])
 def test_a_step_that_fails_on_its_way_loses_none_before_it(
     log_every: int, composed: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

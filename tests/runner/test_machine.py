@@ -98,6 +98,7 @@ def test_a_thread_that_ends_with_it_is_quiet(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_a_run_whose_directory_is_deleted_ends_and_does_not_bring_it_back(
     composed: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,6 +61,7 @@ def weights(step: TrainingStep) -> np.ndarray:
     return np.array(keras.ops.convert_to_numpy(step.weights))
 
 
+@pytest.mark.slow
 def test_shards_train_like_the_whole_batch(
     config: DictConfig, task: Task, batches: list[Batch]
 ) -> None:
@@ -151,6 +152,7 @@ def test_a_gradient_within_its_bound_does_not_fade(
     assert np.linalg.norm(weights(step) - before) == pytest.approx(norm, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_the_bound_on_gradients_of_states_grows(
     composed: Compose, task: Task, batches: list[Batch]
 ) -> None:
@@ -172,6 +174,7 @@ def test_the_bound_on_gradients_of_states_grows(
     assert step.gradients.experimental_get_tracing_count() <= traced + 1
 
 
+@pytest.mark.slow
 def test_the_clutter_of_memory_grows_to_all_of_it(
     composed: Compose, task: Task, batches: list[Batch]
 ) -> None:
@@ -268,6 +271,7 @@ def test_the_average_follows_the_weights(
     np.testing.assert_allclose(average, expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_run_with_other_numbers_shares_the_program_and_trains_like_alone(
     composed: Compose, batches: list[Batch]
 ) -> None:
