@@ -145,10 +145,10 @@ def _draw(
     results: Mapping[str, Any],
 ) -> None:
     """The figures of a run, as files in the formats asked for and in TensorBoard."""
-    if not config.figures.format:
+    folder, formats = directory / "figures", config.figures.format
+    if not formats:
         return
     drawn = (prepared.task, prepared.model, outcome.model_name(config), prepared.evaluator)
-    folder, formats = directory / "figures", config.figures.format
     of_all = [name for name in formats if name != ANIMATION]
     pngs = {
         name: canvas.save(figure, folder / name, of_all, config.figures.style)

@@ -66,7 +66,10 @@ class Seed(NamedTuple):
         results = [each["results"][case] for each in self.evaluations if case in each["results"]]
         try:
             solved = [task.solved(scores) for scores in results]
-            lost = [not solved[i] and r[WRONG] > HELD for i, r in enumerate(results)]
+            lost = [
+                not held and scores[WRONG] > HELD
+                for held, scores in zip(solved, results, strict=True)
+            ]
         except (KeyError, TypeError):
             return None
         return sum(lost[solved.index(True) :]) if True in solved else None

@@ -402,7 +402,7 @@ def test_a_reader_may_stop_reading(sweep: Path) -> None:
         assert started.stderr
         started.stdout.close()
         assert "Error" not in started.stderr.read()
-    assert started.returncode == 0
+    assert started.returncode == 141
 
 
 @pytest.mark.parametrize("arguments", [[], ["x", "--below", "much"], ["x", "--cruve", "loss"]])

@@ -75,6 +75,9 @@ def test_the_next_process_reads_the_program_and_the_one_after_a_damage_compiles_
     """One that is whole is not written again; a damaged one ends a run, and is gone then."""
     shutil.copytree(kept, tmp_path, dirs_exist_ok=True)
     [program] = tmp_path.rglob("xla_compile_cache*")
+    written = program.stat().st_mtime_ns
+    assert run(tmp_path).stdout == "7.0\n"
+    assert program.stat().st_mtime_ns == written
     program.write_bytes(program.read_bytes()[:-1])
     done = run(tmp_path)
     assert "RunError: a compiled program kept in" in done.stderr

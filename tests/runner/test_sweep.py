@@ -313,7 +313,6 @@ def test_the_report_is_printed_once_however_the_sweep_ends(ends_well: bool, fold
     script = f"""
 from omegaconf import OmegaConf
 from runner.results import sweep
-from runner.results.table import cell
 
 config = OmegaConf.create({{"hydra": {{"sweep": {{"dir": {str(folder)!r}}}}}}})
 table = sweep.SweepTable()
