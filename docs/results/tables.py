@@ -229,7 +229,14 @@ def shown(value: float | str) -> str:
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:
     """Rows as a Markdown table, the heading first."""
-    head, *body = [[shown(value).replace("|", "\\|") for value in row] for row in rows]
+    names = [column == "seed" for column in rows[0]]  # A seed is a name, no amount.
+    head, *body = [
+        [
+            (cell if name else shown(cell)).replace("|", "\\|")
+            for name, cell in zip(names, row, strict=True)
+        ]
+        for row in rows
+    ]
     lines = [head, ["---"] * len(head), *body]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
