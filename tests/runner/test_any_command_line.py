@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import subprocess
-import sys
 import tempfile
 import types
 import typing
@@ -20,7 +17,7 @@ from hypothesis import strategies as st
 from runner.config import targets
 from runner.config.schema import OPTIONS, Config, Evaluate, Ntm, Trainer
 
-from . import forked
+from .forked import Runs, running
 
 # The type of each option of each group.
 GROUPS = dict(OPTIONS) | {
@@ -29,8 +26,6 @@ GROUPS = dict(OPTIONS) | {
     }
     for group in targets.GROUPS
 }
-MEMORY = 6 * 2**30  # bytes, of which TensorFlow and its compiler take about one
-SECONDS = 240
 # Small, for what is not drawn. Names of cases fit copy, so they are drawn for it alone.
 SMALL = (
     *("trainer.steps=2", "trainer.batch_size=2", "trainer.shards=1", "ntm.n_width=8"),
@@ -118,43 +113,24 @@ def command_lines(draw: st.DrawFn) -> list[str]:
     return [*groups, *SMALL, *SIZES[chosen["task"]], *units, *overrides]
 
 
-class Runs:
-    """`python run.py` in processes that need not import TensorFlow again."""
-
-    def __init__(self) -> None:
-        self.server = subprocess.Popen(
-            [sys.executable, forked.__file__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-
-    def __call__(self, arguments: list[str]) -> tuple[int, str, bool]:
-        """The exit status, what was written, and whether a model was left."""
-        assert self.server.stdin is not None
-        assert self.server.stdout is not None
-        with tempfile.TemporaryDirectory() as folder:
-            asked = json.dumps([folder, MEMORY, SECONDS, arguments])
-            print(asked, file=self.server.stdin, flush=True)
-            status, text = json.loads(self.server.stdout.readline())
-            return status, text, (Path(folder) / "run/model.keras").exists()
-
-    def close(self) -> None:
-        self.server.communicate()
-
-
 @pytest.fixture(scope="module")
 def runs() -> Iterator[Runs]:
-    server = Runs()
-    yield server
-    server.close()
+    with running("runner.job") as each:
+        yield each
+
+
+def ended(runs: Runs, arguments: list[str]) -> tuple[int, str, bool]:
+    """The exit status, what was written, and whether a model was left."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = runs(folder, *arguments)
+        left = (Path(folder) / "run/model.keras").exists()
+        return done.returncode, done.stdout + done.stderr, left
 
 
 def check(runs: Runs, arguments: list[str]) -> None:
     """Status 0 with a model, or 1 or 2 with a paragraph at the end; never a stack trace."""
     note(" ".join(arguments))
-    status, text, left_model = runs(arguments)
+    status, text, left_model = ended(runs, arguments)
     assert status in (0, 1, 2), f"status {status}: {text}"
     assert "Traceback" not in text, text
     if status == 0:
@@ -181,5 +157,5 @@ def test_any_command_line_is_refused_well_or_trains(runs: Runs, arguments: list[
 def test_small_sizes_alone_train(runs: Runs) -> None:
     """Else every command line above could be refused for the same reason."""
     for task, sizes in SIZES.items():
-        status, text, left_model = runs([f"task={task}", *SMALL, *sizes])
+        status, text, left_model = ended(runs, [f"task={task}", *SMALL, *sizes])
         assert (status, left_model) == (0, True), text

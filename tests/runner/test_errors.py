@@ -17,6 +17,7 @@ from runner.config.friendly import friendly
 from runner.errors import ConfigError, Refused, RunError
 
 from .conftest import ROOT, Compose
+from .forked import Runs, running
 
 
 def run(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -31,6 +32,13 @@ def run(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
     )
 
 
+@pytest.fixture(scope="module")
+def runs() -> Iterator[Runs]:
+    """Of commands that come to nothing before anything heavy is imported."""
+    with running("hydra.main", "runner.config.friendly", "runner.config.checks") as each:
+        yield each
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -38,6 +46,10 @@ def run(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
         ("steps=3", "there is no key 'steps' (did you mean 'trainer.steps'?)"),
         ("trainr.steps=3", "there is no key 'trainr.steps' (did you mean 'trainer.steps'?)"),
         ("ntm.bits=3", "there is no key 'ntm.bits' (did you mean 'task.bits'?)"),
+        (
+            "trainer.restart_at=100",
+            "there is no key 'trainer.restart_at' any more: leave it away: a machine is judged",
+        ),
         ("taks=copy", "there is no key 'taks' (did you mean 'task'?)"),
         ("experimnt=quick", "there is no key 'experimnt' (did you mean 'experiment'?)"),
         ("hydra.swep.dir=x", "there is no key 'hydra.swep.dir' (did you mean 'hydra.sweep.dir'?)"),
@@ -94,7 +106,7 @@ def test_an_error_that_is_its_own_cause_is_explained(
     assert overrides in str(explain(refusal.value))
 
 
-def test_a_bad_file_is_named(tmp_path: Path) -> None:
+def test_a_bad_file_is_named(runs: Runs, tmp_path: Path) -> None:
     for name, content, message in (
         ("unknown", "ntm:\n  n_with: 3\n", "there is no key 'ntm.n_with' (did you mean"),
         ("wrong", "ntm:\n  n_width: x\n", "ntm.n_width=x is of the wrong type"),
@@ -104,7 +116,7 @@ def test_a_bad_file_is_named(tmp_path: Path) -> None:
         path = tmp_path / "experiment" / f"{name}.yaml"
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"# @package _global_\n{content}")
-        done = run(tmp_path, f"hydra.searchpath=[file://{tmp_path}]", f"experiment={name}")
+        done = runs(tmp_path, f"hydra.searchpath=[file://{tmp_path}]", f"experiment={name}")
         assert (done.returncode, message in done.stderr) == (2, True), done.stderr
         assert f"experiment/{name}" in done.stderr or name == "group"
 
@@ -131,9 +143,9 @@ def test_a_bad_file_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_is_one_paragraph_and_leaves_nothing(
-    arguments: list[str], message: str, tmp_path: Path
+    arguments: list[str], message: str, runs: Runs, tmp_path: Path
 ) -> None:
-    done = run(tmp_path, *arguments, "trainer.steps=1")  # little, if it is not refused
+    done = runs(tmp_path, *arguments, "trainer.steps=1")  # little, if it is not refused
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith(f"Configuration error: {message}"), done.stderr
@@ -152,10 +164,13 @@ def test_a_damaged_model_is_one_paragraph_and_leaves_nothing(tmp_path: Path) -> 
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
-def test_the_stack_trace_is_shown_when_asked_for(tmp_path: Path) -> None:
-    done = run(tmp_path, "ntm.read_heads=0", HYDRA_FULL_ERROR="1")
+@pytest.mark.parametrize("asked_for", ["", "1"])
+def test_a_process_of_its_own_shows_a_stack_trace_when_asked_for(
+    asked_for: str, tmp_path: Path
+) -> None:
+    done = run(tmp_path, "ntm.read_heads=0", HYDRA_FULL_ERROR=asked_for)
     assert done.returncode == 2
-    assert done.stderr.startswith("Traceback")
+    assert done.stderr.startswith("Traceback" if asked_for else "Configuration error: ")
     assert "Configuration error: ntm.read_heads=0 must be" in done.stderr
 
 
