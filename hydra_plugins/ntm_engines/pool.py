@@ -63,7 +63,7 @@ class Pool(Launcher):
             self._composed(number, overrides)
             for number, overrides in enumerate(job_overrides, initial_job_idx)
         ]
-        workers = [Worker() for _ in range(min(self.n_jobs, len(configs)))]
+        workers = [Worker(own) for own in cores.parts(min(self.n_jobs, len(configs)))]
         idle: SimpleQueue[Worker] = SimpleQueue()
         for worker in workers:
             idle.put(worker)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from hydra.types import RunMode
 SYSTEM = Path("/")
 # The CPU time that a group of processes may use in a period, of version 2 and 1 of control groups.
 MOUNT, MOUNTS = "sys/fs/cgroup", ("sys/fs/cgroup/cpu", "sys/fs/cgroup/cpu,cpuacct")
+# The cores that this process was given for itself, if it was.
+_own: set[int] = set()
 
 
 def available() -> int:
@@ -24,15 +27,36 @@ def available() -> int:
     return max(1, int(min([_affinity(), *_limits(SYSTEM), *_slurm()])))
 
 
+def parts(number: int) -> list[set[int]]:
+    """The cores of this process in so many parts, for processes that run at once.
+
+    Processes that share cores have threads for all of them, and get in each other's way. The sets
+    are empty, which means any cores, where there are too few, where the system cannot bind a
+    process, or where it gives time on more cores than it lets one use: others use them too then.
+    """
+    usable = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if not number <= len(usable) == available():
+        return [set() for _ in range(number)]
+    bounds = [len(usable) * place // number for place in range(number + 1)]
+    return [set(usable[low:high]) for low, high in pairwise(bounds)]
+
+
+def keep_to(own: set[int]) -> None:
+    """Run on these cores alone, all of which are this process's share from now on."""
+    if own:
+        os.sched_setaffinity(0, own)
+        _own.update(own)
+
+
 def share() -> int:
     """Return this job's part of the cores that are available, at least one.
 
-    A launcher with `n_jobs`, such as hydra/launcher=joblib, runs that many
+    A launcher with `n_jobs`, such as hydra/launcher=slurm_local, runs that many
     jobs at once; -1 means one a core. `hydra.launcher.cpus_per_task` is what a
     job asks for, and gets no more than.
     """
     launcher = _launcher()
-    at_once = int(launcher.get("n_jobs") or 1)
+    at_once = 1 if _own else int(launcher.get("n_jobs") or 1)
     part = available() // at_once if at_once > 0 else 1
     return max(1, min([part, *_asked(launcher)]))
 

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -29,7 +29,7 @@ except ImportError:
     from pickle import dumps
 
 from runner.errors import ConfigError, RunError
-from runner.training import interrupts
+from runner.training import cores, interrupts
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +48,13 @@ class WorkerError(RunError):
 
 
 class Worker:
-    """A process that calls functions; it starts with the first one."""
+    """A process that calls functions; it starts with the first one.
 
-    def __init__(self) -> None:
+    own: the cores that it is to keep to; none: it may use all.
+    """
+
+    def __init__(self, own: Collection[int] = ()) -> None:
+        self._own = [str(core) for core in own]
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
         self._called = False  # and not answered yet
@@ -114,7 +118,10 @@ class Worker:
         paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         with its:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", __name__, str(its.fileno()), str(os.getpid())],
+                [
+                    *(sys.executable, "-P", "-m", __name__),
+                    *(str(its.fileno()), str(os.getpid()), *self._own),
+                ],
                 pass_fds=[its.fileno()],
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
             )
@@ -179,4 +186,5 @@ def _how(code: int) -> str:
 
 
 if __name__ == "__main__":
+    cores.keep_to({int(core) for core in sys.argv[3:]})
     serve(Connection(int(sys.argv[1])), int(sys.argv[2]))

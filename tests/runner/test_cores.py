@@ -67,6 +67,40 @@ def test_the_jobs_of_a_launcher_share_the_cores(
     assert cores.share() == 8
 
 
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (1, [{0, 1, 2, 3, 4, 5, 6, 7}]),
+        (2, [{0, 1, 2, 3}, {4, 5, 6, 7}]),
+        (3, [{0, 1}, {2, 3, 4}, {5, 6, 7}]),
+        (9, [set()] * 9),
+    ],
+)
+def test_processes_at_once_get_cores_of_their_own(number: int, expected: list[set[int]]) -> None:
+    assert cores.parts(number) == expected
+
+
+def test_cores_that_others_use_too_are_nobody_s_own(machine: Path) -> None:
+    """In a container that sees eight and may use the time of four."""
+    write(machine / "proc/self", cgroup="0::/")
+    write(machine / "sys/fs/cgroup", cpu__max="400000 100000")
+    assert cores.parts(2) == [set(), set()]
+
+
+def test_a_process_with_cores_of_its_own_shares_them_with_no_job(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bound: list[set[int]] = []
+    monkeypatch.setattr(cores, "_own", set())
+    monkeypatch.setattr(os, "sched_setaffinity", lambda _, own: bound.append(own), raising=False)
+    launch({"n_jobs": 2}, monkeypatch, RunMode.MULTIRUN)
+    cores.keep_to(set())
+    assert (bound, cores.share()) == ([], 4)
+    cores.keep_to({4, 5, 6, 7})
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {4, 5, 6, 7}, raising=False)
+    assert (bound, cores.share()) == ([{4, 5, 6, 7}], 4)
+
+
 def test_slurm_says_how_many_cores_a_task_has(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "6")
     assert cores.available() == 6

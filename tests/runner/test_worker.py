@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from runner.errors import RunError
+from runner.training import cores
 from runner.training.worker import Worker, WorkerError
 
 from .conftest import ROOT
@@ -54,6 +55,18 @@ def worker() -> Iterator[Worker]:
     yield worker
     worker.stop()
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system binds no process")
+def test_a_process_keeps_to_its_cores() -> None:
+    """Of which all are then its share, however many jobs run at once."""
+    (last,) = cores.parts(len(os.sched_getaffinity(0)))[-1]
+    worker = Worker({last})
+    try:
+        assert worker.call(os.sched_getaffinity, 0) == {last}
+        assert worker.call(cores.share) == 1
+    finally:
+        worker.stop()
 
 
 def test_calls_share_a_process_until_it_dies(worker: Worker) -> None:
