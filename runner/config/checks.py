@@ -135,14 +135,7 @@ def _check_together(config: DictConfig) -> None:
         Perturbation(**config.ntm.perturbation)
     except ValueError as error:
         raise ConfigError(f"ntm.perturbation.{error}.") from None
-    trainer = config.trainer
-    for key in ("restart_at", "restart_above") if trainer.restarts else ():
-        if trainer[key] is None:
-            raise ConfigError(
-                f"trainer.restarts={trainer.restarts} does not say when to begin again: set "
-                f"trainer.{key}, or trainer.restarts=0."
-            )
-    steps = trainer.profile
+    steps = config.trainer.profile
     if steps is not None and not (len(steps) == 2 and 1 <= steps[0] <= steps[1]):
         raise ConfigError(
             f"trainer.profile={steps} must be the first and the last step of the profile, such as "

@@ -60,6 +60,8 @@ def unknown_key(given: str, root: DictConfig) -> str:
     """Return the message for a key that the configuration `root` does not have."""
     if given in names.RENAMED:
         return f"{names.note(given)}: state it by that name."
+    if given in names.REMOVED:
+        return f"there is no key {given!r} any more: {names.REMOVED[given]}."
     parent, _, name = given.rpartition(".")
     options = options_of(parent) if parent in GROUPS else []
     owners = [option for option in sorted(options) if name in _keys(parent, option)]

@@ -26,6 +26,11 @@ RENAMED = {
     "trainer.clip_factor": "trainer.clip_norm_ratio",
     "trainer.fade": "trainer.quadratic_clip",
 }
+# Keys that older files have and nothing reads any more, and what to do without them.
+REMOVED = {
+    "trainer.restart_at": "leave it away: a machine is judged after two fifths of trainer.steps",
+    "trainer.restart_above": "leave it away: a machine is compared with a guess without memory",
+}
 # The paper's feed-forward controller; `controller=dense` is one linear layer.
 RENAMED_PRESET = re.compile(r"\b(paper/[a-z_]+)_dense\b")
 
@@ -37,6 +42,10 @@ def today(made: Any) -> Any:
     if not isinstance(made, dict):
         return made
     result = renamed(made, RENAMED)
+    for removed in REMOVED:
+        group, _, key = removed.partition(".")
+        if isinstance(result.get(group), dict):
+            result[group].pop(key, None)
     for group in targets.GROUPS:
         node = result.get(group)
         if isinstance(node, dict) and targets.TARGET not in node:  # Its name stood for it.

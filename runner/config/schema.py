@@ -74,8 +74,6 @@ class Trainer:
     state_clip_growth: float = positive()
     curriculum: int | None = at_least_one()
     restarts: int = at_least_zero()
-    restart_at: int | None = at_least_one()
-    restart_above: float | None = positive()
     verbose: bool
     histograms: bool
     profile: list[int] | None

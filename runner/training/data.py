@@ -16,7 +16,7 @@ from tasks import Batch, Task
 # take several times as long, most of it to get back into the caches that a training step has taken.
 TOGETHER, AHEAD = 16, 2
 # Streams of random numbers of a run, apart from each other whatever its seed.
-TRAINING, SCHEDULED, FINAL = 0, 1, 2
+TRAINING, SCHEDULED, FINAL, PLATEAU = 0, 1, 2, 3
 
 
 def generator(seed: int, stream: int, number: int = 0) -> np.random.Generator:

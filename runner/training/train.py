@@ -16,7 +16,7 @@ from runner.errors import ConfigError, RunError
 from runner.store import checkpoint
 from runner.store.checkpoint import CHECKPOINTS
 from runner.store.files import HISTORY, write_json
-from runner.training import build, data, interrupts
+from runner.training import build, data, interrupts, plateau
 from runner.training.dispatch import AHEAD, async_dispatch
 from runner.training.evaluate import Evaluator
 from runner.training.finiteness import Finiteness
@@ -258,24 +258,25 @@ class Training:
         trainer, progress = self.config.trainer, self.progress
         if progress.judged or progress.restarts >= trainer.restarts:
             return False
-        return bool(number - progress.began >= trainer.restart_at)
+        return plateau.is_due(number - progress.began, trainer.steps)
 
     def _got_nowhere(self) -> bool:
-        """Whether the evaluation just made says to begin again."""
-        trainer, progress = self.config.trainer, self.progress
-        results = progress.evaluations[-1]["results"]
-        loss = results[self.task.solved_case()]["loss_bits_per_sequence"]
-        progress.judged = bool(loss <= trainer.restart_above)
+        """Whether the evaluations of the present weights say to begin again."""
+        progress, case = self.progress, self.task.solved_case()
+        best = plateau.least_excess(progress.evaluations, progress.began, case)
+        rng = data.generator(self.config.seed, data.PLATEAU)
+        guessed = plateau.without_memory(self.task, case, rng)
+        progress.judged = not plateau.is_stuck(best, guessed)
         if progress.judged:
             return False
         log.info(
-            "step %d: %.4g bits a sequence, more than trainer.restart_above=%g: beginning again "
-            "with other weights (%d of at most %d times)",
+            "step %d: %.4g bits a sequence above the optimum at best, and a guess without memory "
+            "is %.4g above it: beginning again with other weights (%d of at most %d times)",
             progress.step,
-            loss,
-            trainer.restart_above,
+            best,
+            guessed,
             progress.restarts + 1,
-            trainer.restarts,
+            self.config.trainer.restarts,
         )
         return True
 

@@ -271,7 +271,6 @@ def test_a_recipe_goes_under_an_experiment_and_the_command_line(composed: Compos
         ("ntm.row_codes=inf", "ntm.row_codes=inf must be a finite number"),
         ("trainer.curriculum=0", "trainer.curriculum=0 must be at least 1"),
         ("trainer.restarts=-1", "trainer.restarts=-1 must be at least 0"),
-        ("trainer.restarts=1", "set trainer.restart_at, or trainer.restarts=0"),
         ("ntm.perturbation.state_noise=-1", "ntm.perturbation.state_noise must be a number of at"),
         ("ntm.perturbation.read_noise=inf", "ntm.perturbation.read_noise must be a number of at"),
         ("ntm.perturbation.weighting_leak=1", "ntm.perturbation.weighting_leak must be a share"),
