@@ -1,6 +1,13 @@
 """Settings of all tests."""
 
 import gc
+from pathlib import Path
+
+from runner.training import compiled
+
+# Jobs in this process and in others find what an earlier test, or an earlier session, compiled.
+# TensorFlow reads where as soon as a test's module computes anything.
+compiled.keep(str(Path(__file__).resolve().parent.parent / ".pytest_cache" / "ntm"))
 
 
 def pytest_collection_finish() -> None:

@@ -10,7 +10,6 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from runner.config import schema, targets
-from runner.training import compiled
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TASKS = list(targets.targets_of("task"))
@@ -26,9 +25,6 @@ TINY_MACHINE = (
     UNDRAWN,
 )
 LONGEST = "length=5"
-
-# Jobs in this process and in others find what an earlier test, or an earlier session, compiled.
-compiled.keep(str(ROOT / ".pytest_cache" / "ntm"))
 
 
 @pytest.fixture(scope="session")
