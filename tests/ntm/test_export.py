@@ -86,6 +86,7 @@ def test_a_saved_model_computes_the_same(tmp_path: Path) -> None:
         assert_same([loaded.serve(inputs)], [model(inputs)])
 
 
+@pytest.mark.slow
 def test_xla_takes_a_batch_of_a_size_known_only_when_it_compiles() -> None:
     """Arrays of outputs whose shape is not known when the function is traced."""
     model = exported(True, return_sequences=True)

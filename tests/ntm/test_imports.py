@@ -62,13 +62,8 @@ ORDERS = {
 }
 
 
-@pytest.mark.parametrize(
-    "order",
-    [
-        order if "layer first" in order else pytest.param(order, marks=pytest.mark.slow)
-        for order in ORDERS
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("order", ORDERS)
 def test_a_model_loads_whichever_was_imported_first(order: str, tmp_path: Path) -> None:
     """And nothing that finds modules is left behind."""
     path = ROOT / "tests/runner/older_run/model.keras"

@@ -61,7 +61,13 @@ class Checks(TestCase):
         """Only there because a `TestCase` needs one."""
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=pytest.mark.slow) if "without a projection" in case else case
+        for case in CASES
+    ],
+)
 def test_keras_finds_nothing_wrong_with_the_layer(case: str) -> None:
     arguments, output_shape, weights, generators = CASES[case]
     arguments = dict(arguments)

@@ -90,7 +90,10 @@ def test_float64_may_be_the_default_of_keras() -> None:
 
 
 @pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16"])
+@pytest.mark.parametrize(
+    "dtype",
+    [*(pytest.param(each, marks=pytest.mark.slow) for each in ("float64", "bfloat16")), "float16"],
+)
 def test_a_model_of_one_type_trains_and_loads(dtype: str, tmp_path: Path) -> None:
     layer = NeuralTuringMachine(UNITS, n_width=6, m_depth=4, dtype=dtype)
     model = keras.Sequential([keras.Input((None, INPUTS), dtype=dtype), layer])
@@ -115,7 +118,9 @@ def machine_of(policy: str) -> NeuralTuringMachine:
     return built(model, read_heads=2, dtype=policy, return_sequences=True, return_state=True)
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize(
+    "policy", [pytest.param("mixed_bfloat16", marks=pytest.mark.slow), "mixed_float16"]
+)
 def test_outputs_and_gradients_are_close_to_those_of_float32(policy: str) -> None:
     inputs, mask = random_inputs(), random_mask()
     half, full = (machine_of(dtype) for dtype in (policy, "float32"))

@@ -98,6 +98,7 @@ def test_an_unknown_width_is_refused_only_where_weights_are_made() -> None:
         model(wide(INPUTS + 1))
 
 
+@pytest.mark.slow
 def test_a_width_that_is_known_only_at_run_time_is_seen_there() -> None:
     if keras.backend.backend() != "tensorflow":
         pytest.skip("every width is known elsewhere")

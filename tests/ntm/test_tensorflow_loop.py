@@ -147,8 +147,11 @@ def test_steps_of_inference_and_of_gradients_end_with_the_longest_sequence(
     "arguments",
     [
         {"return_sequences": True, "return_state": True},
-        {"return_sequences": True, "go_backwards": True, "zero_output_for_mask": True},
-        {"return_sequences": False, "return_state": True},
+        pytest.param(
+            {"return_sequences": True, "go_backwards": True, "zero_output_for_mask": True},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param({"return_sequences": False, "return_state": True}, marks=pytest.mark.slow),
         {"return_sequences": True, "return_state": True, "readout_units": 4},
     ],
     ids=["sequences", "backwards", "last", "readout"],
@@ -229,7 +232,10 @@ def test_a_checkpointed_gradient_is_the_same(segment: int) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"return_sequences": False}, {"return_sequences": True, "go_backwards": True}],
+    [
+        {"return_sequences": False},
+        pytest.param({"return_sequences": True, "go_backwards": True}, marks=pytest.mark.slow),
+    ],
     ids=["last", "backwards"],
 )
 def test_a_checkpointed_gradient_without_a_mask(arguments: dict[str, Any]) -> None:
@@ -250,6 +256,7 @@ def test_checkpointed_steps_are_run_a_second_time_and_no_more() -> None:
     assert counting.calls <= 3 * 8
 
 
+@pytest.mark.slow
 def test_masks_of_dropout_are_the_same_in_a_segment() -> None:
     inputs, mask = random_inputs(), random_mask()
     found = []

@@ -47,6 +47,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_programs_land_in_a_folder_whose_name_has_spaces_and_quotes(kept: Path) -> None:
     assert len(list(kept.rglob("xla_compile_cache*"))) == 1
     assert list(kept.parent.iterdir()) == [kept]

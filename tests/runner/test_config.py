@@ -60,7 +60,10 @@ def test_every_option_has_a_file_and_every_file_a_type(group: str, composed: Com
         assert fields == set(config[group])
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize(
+    "task",
+    [task if task == "copy" else pytest.param(task, marks=pytest.mark.slow) for task in TASKS],
+)
 def test_every_task_takes_every_controller_model_and_optimizer(
     task: str, composed: Compose
 ) -> None:

@@ -369,6 +369,7 @@ def test_evaluation_refuses_weights_of_other_sizes(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_run_that_blows_up_says_where_and_keeps_its_weights(
     tiny: DictConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
