@@ -1,9 +1,9 @@
 """Eight seeds one after another and two at a time: the wall time of a sweep on two cores.
 
 One after another (Hydra's basic launcher), a run has both cores: its batch is divided between them.
-With `hydra/launcher=joblib` two runs have a core each. A first sweep with each, which is not counted,
-leaves the compiled programs. A run is a default one that is cut short, so that starting, evaluating
-and drawing, which take one core, weigh more than they do in a whole one.
+With `hydra/launcher=joblib` two runs have a core each. A first sweep with each launcher, which is
+not counted, leaves the compiled programs. A run is a default one that is cut short, so starting,
+evaluating and drawing, which take one core, weigh more than they do in a whole one.
 
     python benchmarks/sweep.py [steps of a run ...]
 """

@@ -25,7 +25,7 @@ from runner.config import plugins
 from runner.errors import ConfigError, RunError
 from runner.store import checkpoint
 from runner.store.files import read_json
-from runner.training import interrupts
+from runner.training import cores, interrupts
 from runner.training.worker import Worker, WorkerError
 
 from . import slurm
@@ -106,6 +106,22 @@ def test_a_pool_runs_so_many_jobs_at_a_time(tmp_path: Path, launched: Any) -> No
     results = made(pool.Pool(2), tmp_path).launch(overrides(6), 4)
     assert [result.return_value for result in results] == [4, 5, 6, 7, 8, 9]
     assert most == [2]
+
+
+def test_the_processes_of_a_pool_have_cores_of_their_own(
+    tmp_path: Path, launched: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many parts as jobs that can run at once."""
+    given: list[set[int]] = []
+    start = Worker.__init__
+    monkeypatch.setattr(cores, "parts", lambda number: [{10 + n} for n in range(number)])
+    monkeypatch.setattr(
+        Worker, "__init__", lambda self, own: (given.append(own), start(self, own))[1]
+    )
+    launched(lambda number: succeeded(number))
+    for jobs in (5, 2):
+        made(pool.Pool(3), tmp_path).launch(overrides(jobs), 0)
+    assert given == [{10}, {11}, {12}, {10}, {11}]
 
 
 def test_a_job_of_a_pool_that_is_killed_fails_alone(tmp_path: Path, launched: Any) -> None:
