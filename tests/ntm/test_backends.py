@@ -29,14 +29,20 @@ NEUTRAL = [
     "test_trace.py",
 ]
 
+# Else most of the time goes into optimising JAX's programs, which run once each.
+UNOPTIMISED = {
+    "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+    "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
+    "--xla_cpu_use_fusion_emitters=false",
+}
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_all_tests_pass(backend: str) -> None:
     if not importlib.util.find_spec(backend):
         pytest.skip(f"{backend} is not installed (extra `{backend}`)")
-    # Most of the time would go into optimising programs that run once.
-    environment = {**os.environ, "KERAS_BACKEND": backend, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    environment = {**os.environ, "KERAS_BACKEND": backend, **UNOPTIMISED}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     tests = [f"tests/ntm/{test}" for test in NEUTRAL]
     done = subprocess.run(
