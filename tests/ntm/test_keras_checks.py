@@ -64,7 +64,9 @@ class Checks(TestCase):
 @pytest.mark.parametrize(
     "case",
     [
-        pytest.param(case, marks=pytest.mark.slow) if "without a projection" in case else case
+        case
+        if case in ("last output", "random, with a readout")
+        else pytest.param(case, marks=pytest.mark.slow)
         for case in CASES
     ],
 )

@@ -179,7 +179,9 @@ def test_other_numbers_of_numpy_are_no_sizes(value: Any) -> None:
         NeuralTuringMachine(3, n_width=value)
 
 
-@pytest.mark.parametrize(("masked", "unroll"), [(False, False), (True, True)])
+@pytest.mark.parametrize(
+    ("masked", "unroll"), [(False, False), pytest.param(True, True, marks=pytest.mark.slow)]
+)
 def test_an_empty_batch_has_empty_outputs_and_no_gradient(masked: bool, unroll: bool) -> None:
     for layer in (
         machine("lstm", return_sequences=True, unroll=unroll),

@@ -248,6 +248,7 @@ def test_a_checkpointed_gradient_without_a_mask(arguments: dict[str, Any]) -> No
     assert_same(found[0][1], found[1][1])
 
 
+@pytest.mark.slow
 def test_checkpointed_steps_are_run_a_second_time_and_no_more() -> None:
     """Counted in a graph: forward, once more for the states inside a segment, and its gradient."""
     layer, counting = counting_machine(on_host=True, gradient_checkpointing=3)
@@ -267,7 +268,8 @@ def test_masks_of_dropout_are_the_same_in_a_segment() -> None:
     assert_same(found[1][1], found[0][1])
 
 
-@pytest.mark.parametrize("return_sequences", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("return_sequences", [True, False])
 def test_a_batch_of_unknown_size_and_length(return_sequences: bool) -> None:
     layer = machine("lstm", return_sequences=return_sequences)
     flags = tf.TensorSpec((None, None), tf.bool)

@@ -144,6 +144,7 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(
         np.testing.assert_array_equal(mine, other)
 
 
+@pytest.mark.slow
 def test_a_requeued_job_finds_its_own_checkpoint(
     finished: Path, composed: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -393,7 +394,10 @@ def test_a_run_that_blows_up_says_where_and_keeps_its_weights(
         assert all(np.isfinite(array).all() for array in numbers)
 
 
-@pytest.mark.parametrize(("broken", "ends"), [({3, 5}, False), (set(range(2, 12)), True)])
+@pytest.mark.parametrize(
+    ("broken", "ends"),
+    [({3, 5}, False), pytest.param(set(range(2, 12)), True, marks=pytest.mark.slow)],
+)
 def test_a_gradient_that_overflows_once_is_left_out(
     broken: set[int],
     ends: bool,

@@ -100,8 +100,12 @@ def test_a_signal_to_a_function_interrupts_its_caller(number: int, worker: Worke
     "end",
     [
         pytest.param(lambda launcher: launcher.kill(), id="SIGKILL"),
-        pytest.param(lambda launcher: launcher.terminate(), id="SIGTERM"),
-        pytest.param(lambda launcher: os.killpg(launcher.pid, signal.SIGINT), id="Ctrl-C"),
+        pytest.param(lambda launcher: launcher.terminate(), id="SIGTERM", marks=pytest.mark.slow),
+        pytest.param(
+            lambda launcher: os.killpg(launcher.pid, signal.SIGINT),
+            id="Ctrl-C",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_job_saves_when_its_launcher_is_ended(
