@@ -4,7 +4,7 @@ VENV ?= .venv
 ARGS ?=
 BIN = $(VENV)/bin
 # Two processes, each with a file at a time: files share what they have trained.
-TEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --durations 30 --durations-min 5
+TEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --durations 30 --durations-min 5
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: run test slow lint types check newest bench lock clean .venv backends

@@ -47,7 +47,7 @@ def dropping(kind: str) -> NeuralTuringMachine:
     return transparent(layers.StackedRNNCells([cell]))
 
 
-@pytest.mark.parametrize("kind", ["layer", "cell", "stack"])
+@pytest.mark.parametrize("kind", ["layer", "cell", pytest.param("stack", marks=pytest.mark.slow)])
 def test_a_mask_is_kept_for_a_sequence_and_drawn_for_each(kind: str) -> None:
     layer = dropping(kind)
     ones = np.ones((40, STEPS, INPUTS), "float32")

@@ -77,6 +77,7 @@ def test_onnxruntime_computes_the_same(masked: bool, options: str, tmp_path: Pat
         assert_same(outputs, keras.tree.flatten(model(inputs)))
 
 
+@pytest.mark.slow
 def test_a_saved_model_computes_the_same(tmp_path: Path) -> None:
     model = exported(True, return_sequences=True)
     model(random_inputs())
