@@ -16,6 +16,7 @@ import numpy as np
 
 from tasks import Task
 
+SHORTEST = 2500  # steps of a training; in a shorter one, a try, no machine had the time to learn
 JUDGED_AFTER = 0.4  # of the steps of a training
 STUCK_ABOVE = 1 / 3  # of the range
 SEQUENCES = 128  # as much memory as an evaluation takes; a bit looks 0.6 % cheaper than it is
@@ -23,7 +24,7 @@ SEQUENCES = 128  # as much memory as an evaluation takes; a bit looks 0.6 % chea
 
 def is_due(done: int, steps: int) -> bool:
     """Whether a machine is to be judged that has done so many of its steps."""
-    return done >= JUDGED_AFTER * steps
+    return steps >= SHORTEST and done >= JUDGED_AFTER * steps
 
 
 def is_stuck(excess: float, plateau: float) -> bool:

@@ -1,6 +1,7 @@
 """A training that stays near what a guess without memory reaches begins again."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,13 @@ TINY = (
     *(f"evaluate.cases=['{LONGEST}']", "evaluate.sequences=10"),
 )
 ALL_STEPS = RESTARTS * RESTART_AT + STEPS
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_ones_too() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plateau, "SHORTEST", STEPS)
+        yield
 
 
 def run(config: DictConfig, directory: Path) -> dict[str, Any]:
@@ -115,6 +123,10 @@ def test_the_best_evaluation_of_the_present_weights_counts() -> None:
     assert plateau.is_stuck(float("nan"), 20.9)
     assert plateau.is_due(2, 5)
     assert not plateau.is_due(1, 5)
+
+
+def test_a_try_does_not_begin_again() -> None:
+    assert not plateau.is_due(STEPS - 1, STEPS - 1)
 
 
 def test_a_task_with_an_optimum_is_judged_by_what_is_above_it() -> None:
