@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 BIN = $(VENV)/bin
-# Two processes, each with a file at a time: files share what they have trained.
-TEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --durations 30 --durations-min 5
+# Two processes. Of fast tests each takes the next one; of slow ones a file at a time, since they
+# share what they have trained, and some of them a cluster.
+TEST = $(BIN)/python -m pytest --numprocesses 2 --durations 30 --durations-min 5
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: run test slow lint types check newest bench lock clean .venv backends
@@ -13,10 +14,10 @@ run: .venv ## train: make run ARGS="controller=lstm seed=1"
 	$(BIN)/python run.py $(ARGS)
 
 test: backends
-	$(TEST) $(ARGS)
+	$(TEST) --dist load $(ARGS)
 
 slow: backends
-	$(TEST) -m slow
+	$(TEST) --dist loadfile -m slow
 
 lint: .venv
 	$(BIN)/ruff check
@@ -31,7 +32,7 @@ newest: backends ## the layer's tests with the newest release of Keras, which py
 	rm -rf $(VENV)/newest
 	$(INSTALL) --no-deps --target $(VENV)/newest keras
 	PYTHONPATH=$(VENV)/newest $(BIN)/python -c "import keras; print('Keras', keras.__version__)"
-	PYTHONPATH=$(VENV)/newest $(TEST) tests/ntm
+	PYTHONPATH=$(VENV)/newest $(TEST) --dist loadfile tests/ntm
 
 bench: backends
 	@set -e; for script in benchmarks/[!_]*.py; do echo "== $$script"; began=$$(date +%s); \
