@@ -32,11 +32,12 @@ def is_stuck(excess: float, plateau: float) -> bool:
     return not excess <= STUCK_ABOVE * plateau
 
 
-def least_excess(evaluations: Sequence[Mapping[str, Any]], began: int, case: str) -> float:
+def least_excess(task: Task, evaluations: Sequence[Mapping[str, Any]], began: int) -> float:
     """The fewest excess bits of the evaluations after step `began`.
 
     Their best, for a machine that has learned a task can lose it for some hundred steps.
     """
+    case = task.solved_case()
     return min(
         excess_bits(evaluation["results"][case])
         for evaluation in evaluations
@@ -44,12 +45,12 @@ def least_excess(evaluations: Sequence[Mapping[str, Any]], began: int, case: str
     )
 
 
-def without_memory(task: Task, case: str, rng: np.random.Generator) -> float:
+def without_memory(task: Task, rng: np.random.Generator) -> float:
     """The excess bits of the best predictor that sees nothing but the number of the time step.
 
     It says of each bit of the output how often it is 1 at that step.
     """
-    batch = task.sample(rng, SEQUENCES, **task.parse_case(case))
+    batch = task.sample(rng, SEQUENCES, **task.parse_case(task.solved_case()))
     counted = batch.loss_mask.sum(axis=0)
     ones = (batch.targets * batch.loss_mask).sum(axis=0)
     chance = np.broadcast_to(ones / np.maximum(counted, 1), batch.targets.shape)

@@ -256,16 +256,15 @@ class Training:
     def _to_be_judged(self, number: int) -> bool:
         """Whether this step's evaluation decides on beginning again."""
         trainer, progress = self.config.trainer, self.progress
-        if progress.judged or progress.restarts >= trainer.restarts:
-            return False
-        return plateau.is_due(number - progress.began, trainer.steps)
+        open_yet = not progress.judged and progress.restarts < trainer.restarts
+        return open_yet and plateau.is_due(number - progress.began, trainer.steps)
 
     def _got_nowhere(self) -> bool:
         """Whether the evaluations of the present weights say to begin again."""
-        progress, case = self.progress, self.task.solved_case()
-        best = plateau.least_excess(progress.evaluations, progress.began, case)
+        progress = self.progress
+        best = plateau.least_excess(self.task, progress.evaluations, progress.began)
         rng = data.generator(self.config.seed, data.PLATEAU)
-        guessed = plateau.without_memory(self.task, case, rng)
+        guessed = plateau.without_memory(self.task, rng)
         progress.judged = not plateau.is_stuck(best, guessed)
         if progress.judged:
             return False

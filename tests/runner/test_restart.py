@@ -90,7 +90,7 @@ def test_a_training_that_is_good_enough_goes_on(
 def test_without_memory_fair_bits_stay_fair(task: str, bits: float, composed: Compose) -> None:
     described = task_from(composed(f"task={task}"))
     generator = np.random.default_rng(0)
-    guessed = plateau.without_memory(described, described.solved_case(), generator)
+    guessed = plateau.without_memory(described, generator)
     assert guessed == pytest.approx(bits, rel=0.03)
 
 
@@ -104,20 +104,21 @@ def test_a_guess_without_memory_knows_how_often_a_bit_is_set(composed: Compose) 
         return batch._replace(targets=(batch.loss_mask * kept).astype(np.float32))
 
     described.sample = sample  # type: ignore[method-assign]
-    guessed = plateau.without_memory(described, "length=20", np.random.default_rng(0))
+    guessed = plateau.without_memory(described, np.random.default_rng(0))
     entropy = -(0.25 * np.log2(0.25) + 0.75 * np.log2(0.75))
     assert guessed == pytest.approx(20 * 8 * entropy)
 
 
-def test_the_best_evaluation_of_the_present_weights_counts() -> None:
+def test_the_best_evaluation_of_the_present_weights_counts(composed: Compose) -> None:
     """Neither what came before a new beginning, nor a task that is lost for a while."""
-    case = "length=2"
+    described = task_from(composed("task=copy"))
+    case = described.solved_case()
     losses = {100: 3.0, 200: 9.0, 300: 7.0, 400: 40.0}
     evaluations = [
         {"step": step, "results": {case: {"loss_bits_per_sequence": bits}}}
         for step, bits in losses.items()
     ]
-    assert plateau.least_excess(evaluations, 100, case) == 7.0
+    assert plateau.least_excess(described, evaluations, 100) == 7.0
     assert not plateau.is_stuck(7.0, 21.1)
     assert plateau.is_stuck(7.0, 20.9)
     assert plateau.is_stuck(float("nan"), 20.9)
