@@ -1,7 +1,7 @@
 """What a seed gives stays what it is: the losses of a few steps of three recipes.
 
-`seeded_numbers.json` holds them as revision cfd2db3 gave them; values of a recipe that changed since
-are set back. Which instructions a compiler takes, and so the order of sums, follows from the
+`seeded_numbers.json` holds them as revision cfd2db3 gave them; what a recipe has changed since then
+is set back. Which instructions a compiler takes, and so the order of sums, follows from the
 processor, the number of its cores and the release of TensorFlow: where these are the recorded ones
 every bit must be the same. Elsewhere only rounding may differ, which six steps make no larger than
 1e-3 of a loss; another draw of noise or another equation changes the first of them by more.
