@@ -75,6 +75,19 @@ def cut(folder: Path, first_step: int) -> set[tuple[str, int]]:
     return kept
 
 
+def wait_for_a_later_name(folder: Path) -> None:
+    """Wait, at most a second, until a new event file's name comes after those that are there.
+
+    TensorBoard reads files in the order of their names, and names of one second are in the order of
+    their processes' numbers as texts: 1000 before 999. What an earlier attempt wrote would be read
+    last and void what this one writes.
+    """
+    seconds = [int(path.name.split(".")[3]) for path in folder.glob(FILES)]
+    now = time.time()
+    if seconds and max(seconds) == int(now):
+        time.sleep(int(now) + 1 - now)
+
+
 def replace(folder: Path, suffix: str, mark: str, events: Iterable[Event]) -> None:
     """Write a whole event file, then remove the earlier ones of this suffix.
 

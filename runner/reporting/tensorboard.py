@@ -43,6 +43,7 @@ class TensorBoardLog:
     def __init__(self, directory: Path, first_step: int) -> None:
         self._directory = Path(directory)
         self._written = events.cut(self._directory, first_step)
+        events.wait_for_a_later_name(self._directory)
         # For a TensorBoard that has read what was cut.
         self._writer = EventFileWriter(str(directory), flush_secs=FLUSH_SECONDS)
         start = Event(step=first_step, session_log=SessionLog(status=SessionLog.START))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,18 @@ def test_a_resumed_run_goes_on_and_voids_what_was_written_after_its_checkpoint(
     events = read(tmp_path)
     assert points(events, "train/loss_bits") == [(100, 100), (200, 200), (250, -250), (350, -350)]
     assert tags(events) == {"train/loss_bits"}
+
+
+def test_a_resumed_run_is_read_after_what_it_goes_on_from(tmp_path: Path) -> None:
+    """TensorBoard reads by name, where process 999 comes after process 1000 of the same second."""
+    with TensorBoardLog(tmp_path, 0) as log:
+        log.scalars(100, {"train/loss_bits": 100.0})
+    [first] = tmp_path.iterdir()
+    first.rename(tmp_path / f"events.out.tfevents.{int(time.time()):010d}.zzz.999.9")
+    with TensorBoardLog(tmp_path, 101) as log:
+        log.scalars(200, {"train/loss_bits": 200.0})
+    assert len(list(tmp_path.iterdir())) == 2
+    assert points(read(tmp_path), "train/loss_bits") == [(100, 100.0), (200, 200.0)]
 
 
 def test_what_comes_after_the_checkpoint_is_cut_from_the_files(tmp_path: Path) -> None:
