@@ -45,6 +45,7 @@ TRAINED = (
     "steps_per_second",
     "solved_at_sequences",
     "restarts",
+    "rollbacks",
 )
 
 
@@ -211,6 +212,7 @@ def _train(
         "steps_per_second": progress.timed_steps / seconds if seconds else None,
         "solved_at_sequences": progress.solved_at_sequences,
         "restarts": progress.restarts,
+        "rollbacks": progress.rollbacks,
     }
 
 

@@ -74,6 +74,7 @@ class Trainer:
     state_clip_growth: float = positive()
     curriculum: int | None = at_least_one()
     restarts: int = at_least_zero()
+    rollback: bool
     verbose: bool
     histograms: bool
     profile: list[int] | None

@@ -41,7 +41,7 @@ SCORES = {
 COUNTED = ("_errors",)  # scores that can be exactly zero
 LABEL, SOLVED_AT, LOST_AGAIN = "label", "solved_at_sequences", "lost_again"
 # Of each seed, beside its scores.
-FACTS = ("parameters", SOLVED_AT, "sequences", "restarts", "seconds")
+FACTS = ("parameters", SOLVED_AT, "sequences", "restarts", "rollbacks", "seconds")
 
 
 def scores(study: Study) -> tuple[Score, ...]:
@@ -73,8 +73,8 @@ def as_csv(study: Study) -> str:
             f"{'; '.join(study.seeds)}. State the folders of one of them."
         )
     frame = seeds_frame(study).drop(columns=LABEL)
-    if not frame["restarts"].any():
-        frame = frame.drop(columns="restarts")
+    unused = [column for column in ("restarts", "rollbacks") if not frame[column].any()]
+    frame = frame.drop(columns=unused)
     text: str = frame.to_csv(index=False)
     return text
 

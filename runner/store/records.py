@@ -18,7 +18,7 @@ CONFIG, OVERRIDES = ".hydra/config.yaml", ".hydra/overrides.yaml"
 # Of `metrics.json`, whose other values are only shown.
 NUMBERS = (
     *("parameters", "steps", "sequences", "seconds", "compile_seconds", "steps_per_second"),
-    *("solved_at_sequences", "restarts"),
+    *("solved_at_sequences", "restarts", "rollbacks"),
 )
 
 # Of each case.

@@ -14,6 +14,8 @@ class TrainingState:
     restarts: how often it has begun again with other weights; steps and sequences count on.
     began: the step before the first one of the present weights.
     judged: whether it was decided to keep them.
+    rollbacks: how often it has gone back to weights of an earlier evaluation.
+    good: the step of the last evaluation that was good enough to go back to.
     history: the training curve, a point every `log_every` steps.
     unlogged: what the steps since the last point gave, each as a `StepResult` lists it.
     evaluations: the results of the scheduled evaluations.
@@ -27,6 +29,8 @@ class TrainingState:
     restarts: int = 0
     began: int = 0
     judged: bool = False
+    rollbacks: int = 0
+    good: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     unlogged: list[list[float]] = field(default_factory=list)
     evaluations: list[dict[str, Any]] = field(default_factory=list)

@@ -214,6 +214,21 @@ class TrainingStep:
         ]
 
     @property
+    def learned(self) -> list[Any]:
+        """Of `variables` what updates have made, all but their number."""
+        counts = self.model.non_trainable_variables  # of random numbers
+        other = {id(variable) for variable in (*counts, self.optimizer.iterations)}
+        return [variable for variable in self.variables if id(variable) not in other]
+
+    def settle(self) -> None:
+        """Go on from the average of the weights, if there is one, and without momentum."""
+        if self.average is not None:
+            self.weights.assign(self.average.variable)
+        for variable in self.optimizer.variables:
+            if variable.name.endswith("momentum"):
+                variable.assign(tf.zeros_like(variable.value))
+
+    @property
     def evaluated_weights(self) -> list[tf.Tensor]:
         """The trainable weights to evaluate and save: their average, if there is one."""
         return self.separate(

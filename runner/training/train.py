@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +21,7 @@ from runner.training import build, data, interrupts, plateau
 from runner.training.dispatch import AHEAD, async_dispatch
 from runner.training.evaluate import Evaluator
 from runner.training.finiteness import Finiteness
+from runner.training.rollback import Rollback, is_lost
 from runner.training.state import TrainingState
 from runner.training.step import StepResult, TrainingStep
 from tasks import Task
@@ -92,10 +94,11 @@ class Training:
         self._compiled = False
         self.finiteness = Finiteness(config, self.weights, self.gradients)
         self._rated = (0, 0.0)
+        self.rollback = Rollback(step.learned) if config.trainer.rollback else None
 
     def restore(self, path: Path) -> None:
         """Go on from a checkpoint. Raises ConfigError when it does not fit."""
-        progress = checkpoint.restore(path, self.step.variables)
+        progress = checkpoint.restore(path, self._variables)
         try:
             self.progress = TrainingState(**progress)
         except TypeError as error:
@@ -160,6 +163,11 @@ class Training:
         parts = zip(step.model.trainable_variables, step.separate(gradient), strict=True)
         return {variable.path: part.numpy() for variable, part in parts}
 
+    @property
+    def _variables(self) -> list[Any]:
+        """What a checkpoint holds."""
+        return [*self.step.variables, *(self.rollback.kept if self.rollback else [])]
+
     def _keep(self) -> bool:
         """Write a checkpoint of the updates made; whether there is something sound to write.
 
@@ -185,7 +193,7 @@ class Training:
         path = checkpoint.save(
             self.directory / CHECKPOINTS,
             progress.step,
-            self.step.variables,
+            self._variables,
             asdict(progress),
             OmegaConf.to_container(self.config, resolve=True),  # type: ignore[arg-type]
         )
@@ -263,9 +271,7 @@ class Training:
         """Whether the evaluations of the present weights say to begin again."""
         progress = self.progress
         best = plateau.least_excess(self.task, progress.evaluations, progress.began)
-        rng = data.generator(self.config.seed, data.PLATEAU)
-        guessed = plateau.without_memory(self.task, rng)
-        progress.judged = not plateau.is_stuck(best, guessed)
+        progress.judged = not plateau.is_stuck(best, self._without_memory)
         if progress.judged:
             return False
         log.info(
@@ -273,7 +279,7 @@ class Training:
             "is %.4g above it: beginning again with other weights (%d of at most %d times)",
             progress.step,
             best,
-            guessed,
+            self._without_memory,
             progress.restarts + 1,
             self.config.trainer.restarts,
         )
@@ -364,8 +370,38 @@ class Training:
         with interrupts.held():
             progress.evaluations.append({"step": progress.step, "results": numbers})
             self.watcher.evaluated(progress.step, results)
+            if self.rollback:
+                self._go_back_if_lost(self.rollback)
         for observer in self.observers:
             observer.after_evaluation(progress.step, self)
+
+    def _go_back_if_lost(self, rollback: Rollback) -> None:
+        """Keep the weights that were just evaluated, or return to those that were kept."""
+        progress = self.progress
+        present = progress.evaluations[-1]["results"][self.task.solved_case()]
+        excess = plateau.excess_bits(present)
+        best = plateau.least_excess(self.task, progress.evaluations, progress.began)
+        if plateau.is_stuck(best, self._without_memory) or not is_lost(excess, best):
+            rollback.keep()
+            progress.good = progress.step
+            return
+        log.info(
+            "step %d: %.4g bits a sequence above the optimum after %.4g at best: going back to the "
+            "weights of step %d",
+            progress.step,
+            excess,
+            best,
+            progress.good,
+        )
+        rollback.go_back()
+        self.step.settle()
+        progress.rollbacks += 1
+
+    @cached_property
+    def _without_memory(self) -> float:
+        """The excess bits that can be had without a memory."""
+        rng = data.generator(self.config.seed, data.PLATEAU)
+        return plateau.without_memory(self.task, rng)
 
     def _solved(self) -> bool:
         """Whether the last evaluation found the task solved; notes when it was first."""
