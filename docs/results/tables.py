@@ -36,6 +36,7 @@ HEADINGS = {
     SOLVED_AT: "solved at, sequences",
     "sequences": "sequences in all",
     "restarts": "new beginnings",
+    "rollbacks": "gone back",
     LOST_AGAIN: "evaluations above 0.1 bit after solved",
     "seconds": "training, s",
 }
