@@ -37,7 +37,7 @@ HEADINGS = {
     "sequences": "sequences in all",
     "restarts": "new beginnings",
     "rollbacks": "gone back",
-    LOST_AGAIN: "evaluations above 0.1 bit after solved",
+    LOST_AGAIN: "evaluations that lost it again",
     "seconds": "training, s",
 }
 SCORES = {

@@ -76,15 +76,14 @@ def cut(folder: Path, first_step: int) -> set[tuple[str, int]]:
 
 
 def wait_for_a_later_name(folder: Path) -> None:
-    """Wait, at most a second, until a new event file's name comes after those that are there.
+    """Wait, at most a second, until a new event file's name comes after those of this second.
 
     TensorBoard reads files in the order of their names, and names of one second are in the order of
     their processes' numbers as texts: 1000 before 999. What an earlier attempt wrote would be read
     last and void what this one writes.
     """
-    seconds = [int(path.name.split(".")[3]) for path in folder.glob(FILES)]
     now = time.time()
-    if seconds and max(seconds) == int(now):
+    if any(folder.glob(FILES.replace("*", f"{int(now):010d}.*"))):
         time.sleep(int(now) + 1 - now)
 
 

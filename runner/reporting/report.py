@@ -21,7 +21,7 @@ Results = Mapping[str, Mapping[str, float]]
 
 
 class Reporter:
-    """Tells the terminal and TensorBoard how a training goes; a `runner.training.train.Watcher`."""
+    """The `Watcher` of a run: tells the terminal and TensorBoard how its training goes."""
 
     def __init__(self, terminal: Terminal, log: TensorBoardLog) -> None:
         self.terminal = terminal

@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 from runner.errors import PrunedError
-from runner.training.train import Watcher
+from runner.training.watcher import Watcher
 
 log = logging.getLogger(__name__)
 

@@ -89,7 +89,8 @@ def tables(study: Study, bound: float) -> str:
         f"## {study.task.name}: runs",
         markdown(_runs(study, frame)),
         "A run that did not solve the task counts as never in the median and the worst. Not lost "
-        f"again: no scheduled evaluation after the first solved one has over {HELD} wrong bits. "
+        "again: no scheduled evaluation after the first solved one misses the criterion with over "
+        f"{HELD} wrong bits. "
         "Seconds are those of training, without compilation and evaluation.",
         f"## {study.task.name}: cases",
         markdown(_cases(study, frame, bound)),

@@ -7,7 +7,7 @@ had found how to use its memory and now has half as many excess bits again, and 
 from the last evaluation that was not as bad: from the average of its weights, if there is one, and
 without momentum. The steps that were lost count.
 
-Chowdhery et al. 2022 (PaLM, arXiv 2204.02311, section 5.1) go back in this way, by hand.
+Chowdhery et al. 2022 (PaLM, arXiv 2204.02311, section 5.1) went back by hand where a loss spiked.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import tensorflow as tf
 
 WORSE = 1.5  # times as many excess bits as in the best evaluation
-SLACK = 1.0  # bits beside that: one sequence in a hundred that fails as a whole
+SLACK = 1.0  # bits beside that: near the optimum many times as little is still little
 
 
 def is_lost(excess: float, best: float) -> bool:

@@ -55,6 +55,10 @@ class StepResult(NamedTuple):
     gradient_norm: tf.Tensor
     skipped: tf.Tensor
 
+    def numbers(self) -> list[float]:
+        """Its values, which waits for the device."""
+        return [float(value) for value in self]
+
 
 class TrainingStep:
     """Gradient, clipping and update of one batch.
@@ -214,19 +218,18 @@ class TrainingStep:
         ]
 
     @property
-    def learned(self) -> list[Any]:
-        """Of `variables` what updates have made, all but their number."""
-        counts = self.model.non_trainable_variables  # of random numbers
-        other = {id(variable) for variable in (*counts, self.optimizer.iterations)}
-        return [variable for variable in self.variables if id(variable) not in other]
+    def lasting(self) -> list[Any]:
+        """Of `variables` those that `settle` goes on from, once they are what they were before."""
+        weights = self.weights if self.average is None else self.average.variable
+        slots = [v for v in self.optimizer.variables if v is not self.optimizer.iterations]
+        return [weights, *(v for v in slots if not _is_momentum(v)), self.clipping.norm_mean]
 
     def settle(self) -> None:
         """Go on from the average of the weights, if there is one, and without momentum."""
         if self.average is not None:
             self.weights.assign(self.average.variable)
-        for variable in self.optimizer.variables:
-            if variable.name.endswith("momentum"):
-                variable.assign(tf.zeros_like(variable.value))
+        for variable in filter(_is_momentum, self.optimizer.variables):
+            variable.assign(tf.zeros_like(variable.value))
 
     @property
     def evaluated_weights(self) -> list[tf.Tensor]:
@@ -295,6 +298,10 @@ class TrainingStep:
         if self.average is not None:
             self.average.follow(self.weights.value, named["ema_decay"], updates)
         return norm, 1.0 - tf.cast(sound, tf.float32)
+
+
+def _is_momentum(variable: keras.Variable) -> bool:
+    return str(variable.name).endswith("momentum")
 
 
 def _numbers(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from omegaconf import OmegaConf
@@ -24,25 +24,10 @@ from runner.training.finiteness import Finiteness
 from runner.training.rollback import Rollback, is_lost
 from runner.training.state import TrainingState
 from runner.training.step import StepResult, TrainingStep
+from runner.training.watcher import Watcher
 from tasks import Task
 
 log = logging.getLogger(__name__)
-
-
-class Watcher(Protocol):
-    """Who is told how a training goes: the terminal and TensorBoard."""
-
-    def trained(self, step: int, point: dict[str, float]) -> None:
-        """A point of the training curve."""
-
-    def evaluated(self, step: int, results: dict[str, dict[str, float]]) -> None:
-        """The results of a scheduled evaluation."""
-
-    def began_again(self, steps: int) -> None:
-        """The training begins with other weights, and will end after so many steps in all."""
-
-    def flush(self) -> None:
-        """A checkpoint is about to be written: what was told before must not be lost after it."""
 
 
 class Observer:
@@ -94,7 +79,7 @@ class Training:
         self._compiled = False
         self.finiteness = Finiteness(config, self.weights, self.gradients)
         self._rated = (0, 0.0)
-        self.rollback = Rollback(step.learned) if config.trainer.rollback else None
+        self.rollback = Rollback(step.lasting) if config.trainer.rollback else None
 
     def restore(self, path: Path) -> None:
         """Go on from a checkpoint. Raises ConfigError when it does not fit."""
@@ -180,7 +165,7 @@ class Training:
                 return True
             made = [result for number, result in self._pending if number <= progress.step]
             self._pending = []
-            rows = map(_numbers_of, made)
+            rows = [result.numbers() for result in made]
             progress.unlogged += [row for row in rows if np.isfinite(row[0])]
             return self._write()
 
@@ -323,7 +308,7 @@ class Training:
         start = time.perf_counter()
         with interrupts.held():
             numbers = [number for number, _ in self._pending]
-            rows = [_numbers_of(result) for _, result in self._pending]
+            rows = [result.numbers() for _, result in self._pending]
             self._pending = []
             self.progress.seconds += time.perf_counter() - start
             self.finiteness.check(numbers, rows)
@@ -430,7 +415,3 @@ class Training:
 def _numbers(summary: dict[str, Any]) -> dict[str, float]:
     """A summary without the arrays that `trainer.verbose` adds."""
     return {name: value for name, value in summary.items() if isinstance(value, float)}
-
-
-def _numbers_of(result: StepResult) -> list[float]:
-    return [float(value) for value in result]
