@@ -20,7 +20,7 @@ from ntm.training.perturbation import Perturbation
 from ntm.training.schedule import Schedule
 
 # Beside the fields of its perturbation, the numbers of a machine that a `Schedule` may replace.
-NUMBERS = ("state_clip_norm", "gate_offset", "sharpness_offset")
+NUMBERS = ("state_clip_norm", "gate_offset", "sharpness_offset", "write_gate_offset")
 
 
 @keras.saving.register_keras_serializable(package="ntm")
@@ -62,6 +62,8 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         dropout: share of the inputs dropped in training, one mask for a whole sequence (Gal and
             Ghahramani 2016, arXiv 1512.05287).
         seed: seed of the dropout masks and of the noise.
+        write_gate_offset: added to `gate_offset` for the write heads alone: a new machine then
+            writes row after row, and its read heads look anywhere.
 
     Raises:
         ValueError: for sizes that make no machine, or a controller that breaks its contract. When
@@ -100,6 +102,8 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         state_clip_norm=None,
         dropout=0.0,
         seed=None,
+        *,
+        write_gate_offset=0.0,
         **kwargs,
     ):
         units, n_width, m_depth, shift_range, read_heads, write_heads = checks.counts(
@@ -115,7 +119,10 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         checks.share(dropout=dropout)
         checks.above_zero_or_none(state_clip_norm=state_clip_norm)
         checks.finite(
-            gate_offset=gate_offset, sharpness_offset=sharpness_offset, row_codes=row_codes
+            gate_offset=gate_offset,
+            sharpness_offset=sharpness_offset,
+            row_codes=row_codes,
+            write_gate_offset=write_gate_offset,
         )
         perturbation = stated_by_old_names(kwargs, perturbation)
         super().__init__(**kwargs)
@@ -131,6 +138,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         self.readout_units = readout_units
         self.gate_offset = gate_offset
         self.sharpness_offset = sharpness_offset
+        self.write_gate_offset = write_gate_offset
         self.row_codes = row_codes
         self.perturbation = Perturbation.of(perturbation)
         self.schedule = Schedule()
@@ -292,7 +300,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             self.shift_range,
             self.read_heads,
             self.write_heads,
-            self.number("gate_offset"),
+            self._gate_offset(),
             self.number("sharpness_offset"),
         )
         if self.readout is None:
@@ -304,6 +312,14 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         )
         output = output + ops.cast(added, output.dtype)
         return output, parameters, controller_states, readout_states
+
+    def _gate_offset(self):
+        """A number for all heads, or (H, 1) where the write heads have more."""
+        if not self.write_gate_offset:
+            return self.number("gate_offset")
+        writes = [[0.0]] * self.read_heads + [[1.0]] * self.write_heads
+        writes = ops.convert_to_tensor(writes, dtype=self.compute_dtype)
+        return self.number("gate_offset") + self.number("write_gate_offset") * writes
 
     def get_initial_state(self, batch_size=None):
         """`first_memory`, read vectors a small constant, weightings on row 0, the rest zero."""

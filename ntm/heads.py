@@ -99,7 +99,7 @@ def parse(
         shift_range: S, the allowed shifts.
         read_heads: R.
         write_heads: W.
-        gate_offset: subtracted from the parameters of the gate.
+        gate_offset: subtracted from the parameters of the gate; a number, or (H, 1).
         sharpness_offset: added to the parameters of the sharpness.
 
     Returns:
@@ -120,7 +120,7 @@ def parse(
 def activate(raw, gate_offset, sharpness_offset):
     """Activations of the heads' parameters, given as linear values of the same shapes.
 
-    gate_offset: subtracted from the parameters of the gate.
+    gate_offset: subtracted from the parameters of the gate; a number, or (H, 1).
     sharpness_offset: added to the parameters of the sharpness.
     """
     return HeadParameters(

@@ -25,7 +25,9 @@ def _signature():
     own = inspect.Parameter(
         "gradient_checkpointing", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None
     )
-    return inspect.Signature([*of_cell, own, others.replace(name="rnn_kwargs")])
+    by_name = [each for each in of_cell if each.kind is each.KEYWORD_ONLY]
+    by_place = of_cell[: len(of_cell) - len(by_name)]
+    return inspect.Signature([*by_place, own, *by_name, others.replace(name="rnn_kwargs")])
 
 
 SIGNATURE = _signature()
@@ -59,7 +61,8 @@ class NeuralTuringMachine(keras.layers.RNN):
 
     Input (B, T, input_dim), optional mask (B, T); output (B, units), or (B, T, units) with
     `return_sequences=True`. The equations and the departures from the paper are those of `NTMCell`,
-    and so are the arguments up to `seed`; `rnn_kwargs` are those of `keras.layers.RNN`.
+    and so are the arguments but for `gradient_checkpointing`; `rnn_kwargs` are those of
+    `keras.layers.RNN`.
 
     Args:
         gradient_checkpointing: None, or a number of steps K: trades time for memory on long

@@ -142,6 +142,7 @@ class Machine:
     write_heads: int
     projection: Array | None = None
     gate_offset: float = GATE_OFFSET
+    write_gate_offset: float = 0.0
     sharpness_offset: float = 0.0
     row_codes: float = 0.0
     controller_state: Any = None
@@ -171,6 +172,10 @@ class Machine:
                 memory[i, j] += self.row_codes * wave(rate * i)
         return memory
 
+    def gate_offset_of(self, head: int) -> float:
+        """Read heads come first."""
+        return self.gate_offset + self.write_gate_offset * (head >= self.read_heads)
+
     def run(self, inputs: Array, state: State | None = None) -> list[State]:
         """The states after each step of a sequence (T, input_dim)."""
         state = state or self.initial_state()
@@ -191,7 +196,7 @@ class Machine:
                 before.weights[head],
                 np.tanh(keys[head]),
                 softplus(strengths[head][0]),
-                sigmoid(gates[head][0] - self.gate_offset),
+                sigmoid(gates[head][0] - self.gate_offset_of(head)),
                 softmax(shifts[head]),
                 1 + softplus(sharpnesses[head][0] + self.sharpness_offset),
                 SHORTEST_IN_MACHINE,

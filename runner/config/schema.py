@@ -48,6 +48,7 @@ class Ntm:
     read_to_output: bool
     readout_units: int = at_least_zero()
     gate_offset: float = finite()
+    write_gate_offset: float = finite()
     sharpness_offset: float = finite()
     row_codes: float = finite()
     perturbation: Perturbation

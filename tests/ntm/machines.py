@@ -173,6 +173,7 @@ def as_reference(layer: NeuralTuringMachine, kind: str) -> reference.Machine:
         projection=weights[used] if layer.read_to_output else None,
         controller_state=state,
         gate_offset=layer.gate_offset,
+        write_gate_offset=layer.write_gate_offset,
         sharpness_offset=layer.sharpness_offset,
         row_codes=layer.row_codes,
         **readout,

@@ -66,6 +66,7 @@ def expected_run(
         ("lstm", (1, 1), 5, {"read_to_output": False}),
         ("lstm", (2, 1), 3, {"row_codes": 0.7}),
         ("double_dense", (1, 1), 3, {"sharpness_offset": 2.0}),
+        ("lstm", (2, 2), 3, {"write_gate_offset": 3.0}),
         ("lstm", (1, 2), 3, {"readout_units": 4}),
         ("double_dense", (2, 1), 3, {"readout_units": 2}),
         ("dense", (1, 1), 3, {"readout_units": 3, "read_to_output": False}),
@@ -330,6 +331,7 @@ def test_the_seeds_number_of_parameters() -> None:
         ({"n_width": 4, "shift_range": 5}, "shift_range=5 is more than the n_width=4"),
         ({"gate_offset": float("nan")}, "gate_offset must be a finite number, not nan"),
         ({"gate_offset": True}, "gate_offset must be a finite number, not True"),
+        ({"write_gate_offset": float("inf")}, "write_gate_offset must be a finite number, not inf"),
         ({"sharpness_offset": float("inf")}, "sharpness_offset must be a finite number, not inf"),
         ({"row_codes": True}, "row_codes must be a finite number, not True"),
         ({"dropout": 1.0}, "dropout must be .* not 1.0"),
@@ -363,19 +365,22 @@ def test_every_argument_is_shown_explained_kept_and_copied() -> None:
     names = [name for name in shown if name != of_rnn.name]
     assert of_rnn.kind is of_rnn.VAR_KEYWORD
     assert names[0] == "units"
-    assert names[-1] == "gradient_checkpointing"
     of_cell = dict(inspect.signature(NTMCell).parameters)
-    assert [name for name in of_cell if name in shown] == names[:-1]
-    assert all(shown[name].default == of_cell[name].default for name in names[:-1])
+    of_both = [name for name in names if name != "gradient_checkpointing"]
+    assert [name for name in of_cell if name in shown] == of_both
+    assert all(shown[name].default == of_cell[name].default for name in of_both)
+    by_place = [name for name in names if shown[name].kind is not of_rnn.KEYWORD_ONLY]
+    assert by_place[-2:] == ["seed", "gradient_checkpointing"]
     help_text = pydoc.render_doc(NeuralTuringMachine)
     for name in names:
         assert re.search(rf"\b{name}: ", help_text), name
     layer = NeuralTuringMachine(3)
     assert set(names) <= layer.get_config().keys()
     given = (4, 7, 3, 2, None, 2, 3, "tanh", False, 5, 1.0, 0.5, 0.2, {"read_noise": 1}, 2.0, 0.1)
-    layer = NeuralTuringMachine(*given, 6, 9)
-    expected = dict(zip(names, (*given, 6, 9), strict=True))
+    layer = NeuralTuringMachine(*given, 6, 9, write_gate_offset=1.5)
+    expected = dict(zip(by_place, (*given, 6, 9), strict=True))
     expected |= {"activation": keras.activations.tanh, "perturbation": Perturbation(read_noise=1)}
+    expected |= {"write_gate_offset": 1.5}
     for each in (layer, NeuralTuringMachine.from_config(layer.get_config())):
         for name, value in expected.items():
             if name != "controller_model":

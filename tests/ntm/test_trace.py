@@ -35,7 +35,7 @@ def told(
     return [
         np.tanh(key),
         reference.softplus(strength),
-        reference.sigmoid(gate - machine.gate_offset),
+        reference.sigmoid(gate - [[machine.gate_offset_of(head)] for head in range(len(gate))]),
         shift,
         1 + reference.softplus(sharpness + machine.sharpness_offset),
         reference.sigmoid(erase),

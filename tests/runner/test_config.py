@@ -129,6 +129,7 @@ def test_no_recipe_is_the_plain_machine(composed: Compose) -> None:
         assert set(rates.values()) <= {0.0}
         checks.resolve(config, ["recipe=none"])
     assert not neutral["ntm"]["gate_offset"]
+    assert not neutral["ntm"]["write_gate_offset"]
     assert set(neutral["ntm"]["perturbation"].values()) == {0.0}
     bounds = ("clip_norm", "clip_norm_ratio", "ema_decay", "weight_noise", "curriculum")
     assert {neutral["trainer"][key] for key in bounds} == {None}
@@ -184,7 +185,7 @@ def test_the_presets_of_the_paper_have_its_settings(task: str, composed: Compose
         }
         assert config.task == own | {key: papers[key] for key in papers.keys() & own.keys()}
         assert (config.ntm.n_width, config.ntm.m_depth) == (128, 20)
-        offsets = ("gate_offset", "sharpness_offset", "row_codes")
+        offsets = ("gate_offset", "write_gate_offset", "sharpness_offset", "row_codes")
         assert {config.ntm[aid] for aid in (*offsets, "readout_units")} == {0}
         assert set(config.ntm.perturbation.values()) == {0}
         assert config.ntm.state_clip_norm is None
@@ -270,6 +271,7 @@ def test_a_recipe_goes_under_an_experiment_and_the_command_line(composed: Compos
         ("trainer.ema_decay=1", "trainer.ema_decay=1.0 must be at least 0 and less than 1"),
         ("trainer.clip_norm=0", "trainer.clip_norm=0.0 must be larger than 0"),
         ("ntm.gate_offset=inf", "ntm.gate_offset=inf must be a finite number"),
+        ("ntm.write_gate_offset=inf", "ntm.write_gate_offset=inf must be a finite number"),
         ("ntm.sharpness_offset=nan", "ntm.sharpness_offset=nan must be a finite number"),
         ("ntm.row_codes=inf", "ntm.row_codes=inf must be a finite number"),
         ("trainer.curriculum=0", "trainer.curriculum=0 must be at least 1"),

@@ -165,11 +165,12 @@ function parse(controller_output, cell) {
   return { output: controller_output.slice(0, units), told };
 }
 
-function activate(raw, { gate_offset, sharpness_offset }) {
+function activate(raw, { gate_offset, write_gate_offset, sharpness_offset }) {
+  const offset = gate_offset + (raw.add ? write_gate_offset : 0);
   return {
     key: Float32Array.from(raw.key, Math.tanh),
     strength: softplus(raw.strength),
-    gate: sigmoid(raw.gate - gate_offset),
+    gate: sigmoid(raw.gate - offset),
     shift_weights: softmax(raw.shift_weights),
     sharpness: 1 + softplus(raw.sharpness + sharpness_offset),
     erase: raw.erase && Float32Array.from(raw.erase, sigmoid),
