@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from ntm import checks, heads
-from ntm.addressing import address_columns
+from ntm.addressing import address_columns, shift_offsets
 from ntm.controller import Controller, serialised
 from ntm.memory import INITIAL_MEMORY, first_memory, read_columns, write_columns
 from ntm.quantization import QUANTIZED, found, restore
@@ -20,7 +20,10 @@ from ntm.training.perturbation import Perturbation
 from ntm.training.schedule import Schedule
 
 # Beside the fields of its perturbation, the numbers of a machine that a `Schedule` may replace.
-NUMBERS = ("state_clip_norm", "gate_offset", "sharpness_offset", "write_gate_offset")
+NUMBERS = (
+    *("state_clip_norm", "gate_offset", "sharpness_offset"),
+    *("write_gate_offset", "write_shift_offset"),
+)
 
 
 @keras.saving.register_keras_serializable(package="ntm")
@@ -63,10 +66,13 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             Ghahramani 2016, arXiv 1512.05287).
         seed: seed of the dropout masks and of the noise.
         write_gate_offset: added to `gate_offset` for the write heads alone: a new machine then
-            writes row after row, and its read heads look anywhere.
+            stay where they are, and its read heads look anywhere.
+        write_shift_offset: added, for the write heads alone, to the parameter of the shift by +1:
+            a new machine's write heads then go on by a row. With `write_gate_offset` it writes row
+            after row.
 
     Raises:
-        ValueError: for sizes that make no machine, or a controller that breaks its contract. When
+        ValueError: for sizes that make no machine, a `write_shift_offset` without a shift by +1, or a controller that breaks its contract. When
             called, for inputs of another width than the first ones, and for states of other sizes.
 
     Notes:
@@ -104,6 +110,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         seed=None,
         *,
         write_gate_offset=0.0,
+        write_shift_offset=0.0,
         **kwargs,
     ):
         units, n_width, m_depth, shift_range, read_heads, write_heads = checks.counts(
@@ -123,7 +130,9 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             sharpness_offset=sharpness_offset,
             row_codes=row_codes,
             write_gate_offset=write_gate_offset,
+            write_shift_offset=write_shift_offset,
         )
+        checks.moves_on(write_shift_offset, shift_range)
         perturbation = stated_by_old_names(kwargs, perturbation)
         super().__init__(**kwargs)
         self.input_spec = keras.InputSpec(ndim=2)
@@ -139,6 +148,7 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         self.gate_offset = gate_offset
         self.sharpness_offset = sharpness_offset
         self.write_gate_offset = write_gate_offset
+        self.write_shift_offset = write_shift_offset
         self.row_codes = row_codes
         self.perturbation = Perturbation.of(perturbation)
         self.schedule = Schedule()
@@ -198,6 +208,11 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         if name in self.schedule.numbers:
             return self.schedule.numbers[name]
         return getattr(self if name in NUMBERS else self.perturbation, name)
+
+    @property
+    def _shift_by_one(self):
+        """1 for the shift by +1 and 0 for the others."""
+        return [float(offset == 1) for offset in shift_offsets(self.shift_range)]
 
     @property
     def compute_dtype(self):
@@ -300,8 +315,9 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             self.shift_range,
             self.read_heads,
             self.write_heads,
-            self._gate_offset(),
+            self.number("gate_offset") + self._of_write_heads("write_gate_offset"),
             self.number("sharpness_offset"),
+            self._of_write_heads("write_shift_offset", self._shift_by_one),
         )
         if self.readout is None:
             return output, parameters, controller_states, []
@@ -313,13 +329,14 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         output = output + ops.cast(added, output.dtype)
         return output, parameters, controller_states, readout_states
 
-    def _gate_offset(self):
-        """A number for all heads, or (H, 1) where the write heads have more."""
-        if not self.write_gate_offset:
-            return self.number("gate_offset")
-        writes = [[0.0]] * self.read_heads + [[1.0]] * self.write_heads
-        writes = ops.convert_to_tensor(writes, dtype=self.compute_dtype)
-        return self.number("gate_offset") + self.number("write_gate_offset") * writes
+    def _of_write_heads(self, name, columns=(1.0,)):
+        """A number's product with `columns` for the write heads and zero for the read heads,
+        (H, columns); 0 where the number is off.
+        """
+        if not getattr(self, name):
+            return 0.0
+        rows = [[0.0] * len(columns)] * self.read_heads + [[*columns]] * self.write_heads
+        return self.number(name) * ops.convert_to_tensor(rows, dtype=self.compute_dtype)
 
     def get_initial_state(self, batch_size=None):
         """`first_memory`, read vectors a small constant, weightings on row 0, the rest zero."""

@@ -89,6 +89,7 @@ def parse(
     write_heads,
     gate_offset,
     sharpness_offset,
+    shift_offset=0.0,
 ):
     """The controller's output as the NTM's own output and activated parameters.
 
@@ -101,6 +102,7 @@ def parse(
         write_heads: W.
         gate_offset: subtracted from the parameters of the gate; a number, or (H, 1).
         sharpness_offset: added to the parameters of the sharpness.
+        shift_offset: added to the parameters of the shift; a number, or (H, S).
 
     Returns:
         `(output, HeadParameters)`, output (B, output_dim) still linear.
@@ -114,14 +116,14 @@ def parse(
         ops.reshape(ops.clip(field, -PARAMETER_BOUND, PARAMETER_BOUND), (-1, count, size // count))
         for field, size, count in zip(fields, sizes, counts, strict=True)
     ]
-    return output, activate(HeadParameters(*fields), gate_offset, sharpness_offset)
+    offsets = gate_offset, sharpness_offset, shift_offset
+    return output, activate(HeadParameters(*fields), *offsets)
 
 
-def activate(raw, gate_offset, sharpness_offset):
+def activate(raw, gate_offset, sharpness_offset, shift_offset=0.0):
     """Activations of the heads' parameters, given as linear values of the same shapes.
 
-    gate_offset: subtracted from the parameters of the gate; a number, or (H, 1).
-    sharpness_offset: added to the parameters of the sharpness.
+    The offsets are those of `parse`.
     """
     return HeadParameters(
         # The similarity ignores a key's length, so a bounded key loses nothing and cannot blow up.
@@ -129,7 +131,7 @@ def activate(raw, gate_offset, sharpness_offset):
         # Softplus: positive, and close to linear where the strength is large.
         strength=ops.softplus(raw.strength),
         gate=ops.sigmoid(raw.gate - gate_offset),
-        shift_weights=softmax(raw.shift_weights),
+        shift_weights=softmax(raw.shift_weights + shift_offset),
         # The paper asks for gamma >= 1.
         sharpness=1.0 + ops.softplus(raw.sharpness + sharpness_offset),
         erase=ops.sigmoid(raw.erase),

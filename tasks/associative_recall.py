@@ -10,7 +10,8 @@ import numpy as np
 from numpy.random import Generator
 
 from tasks.base import Task
-from tasks.batch import Batch, IntArray, Sizes, lay_out, phase, random_bits
+from tasks.batch import Batch, FloatArray, IntArray, Sizes, lay_out, phase, random_bits
+from tasks.training_data import check_share, near_duplicates
 
 
 @dataclass(kw_only=True)
@@ -30,8 +31,14 @@ class AssociativeRecall(Task):
     The query a is drawn from the first n - 1 items, so it is never the last one. Items are
     drawn independently of each other: with few bits an item may come twice.
 
+    near_duplicate_rate: share of the vectors shown in training that are replaced by the one in the
+        same place of item a, with one bit in sixteen flipped; evaluation never has any of them. A
+        machine that looks items up by one of their vectors recalls six of them so, and not
+        fifteen, of which two may have that vector (docs/recipe.md).
     min_items, max_items: training range of n, at least 2.
     Solved: fewer than 0.1 wrong bits a sequence at `max_items`.
+
+    Raises ValueError, besides what `Task` does, for a share outside of [0, 1).
     """
 
     case_keys: ClassVar[tuple[str, ...]] = ("items",)
@@ -45,8 +52,13 @@ class AssociativeRecall(Task):
 
     bits: int
     item_length: int
+    near_duplicate_rate: float
     min_items: int
     max_items: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_share("near_duplicate_rate", self.near_duplicate_rate)
 
     @property
     def input_dim(self) -> int:
@@ -73,6 +85,8 @@ class AssociativeRecall(Task):
         sequences = np.arange(len(items))
         vectors = random_bits(rng, (len(items), int(items.max()) * length, bits))
         asked = rng.integers(0, items - 1)[:, None]
+        if training and self.near_duplicate_rate:
+            vectors = self._with_near_duplicates(rng, vectors, asked)
         query = items * (length + 1)
 
         position, shown = phase(np.zeros_like(items), query, steps)
@@ -93,6 +107,14 @@ class AssociativeRecall(Task):
         loss_mask = np.repeat(recall[..., None], bits, axis=2).astype(np.float32)
         _, mask = phase(np.zeros_like(items), self.durations(sizes), steps)
         return Batch(inputs, targets, loss_mask, mask, optimum=None)
+
+    def _with_near_duplicates(
+        self, rng: Generator, vectors: FloatArray, asked: IntArray
+    ) -> FloatArray:
+        """The vectors (B, items x item_length, bits), some of them like those of the item asked."""
+        item, place = np.divmod(np.arange(vectors.shape[1])[None], self.item_length)
+        like = np.take_along_axis(vectors, (asked * self.item_length + place)[..., None], axis=1)
+        return near_duplicates(rng, vectors, like, self.near_duplicate_rate, kept=item == asked)
 
     def solved(self, summary: Mapping[str, float]) -> bool:
         return summary["bit_errors_per_sequence"] < 0.1

@@ -9,9 +9,7 @@ from numpy.random import Generator
 
 from tasks.base import Task
 from tasks.batch import FloatArray, random_bits
-
-# Share of bits in which a near duplicate differs from what it is like.
-FLIPPED = 1 / 16
+from tasks.training_data import check_share, near_duplicates
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -46,14 +44,7 @@ class CopyTask(Task):
         if training and self.zero_rate:
             vectors *= (rng.random(shape) >= self.zero_rate)[..., None]
         if training and self.near_duplicate_rate:
-            alike = np.abs(vectors[:, :1] - (rng.random(vectors.shape) < FLIPPED))
-            chosen = rng.random(shape) < self.near_duplicate_rate
-            chosen[:, 0] = False
-            vectors = np.where(chosen[..., None], alike, vectors).astype(np.float32)
+            first = np.arange(shape[1])[None] == 0
+            rate = self.near_duplicate_rate
+            vectors = near_duplicates(rng, vectors, vectors[:, :1], rate, kept=first)
         return vectors
-
-
-def check_share(name: str, share: float) -> None:
-    """Raise ValueError for a share of the training sequences that would leave none or less."""
-    if not 0 <= share < 1:
-        raise ValueError(f"task.{name}={share} must be a share from 0 to below 1")

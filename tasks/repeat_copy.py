@@ -10,8 +10,9 @@ import numpy as np
 from numpy.random import Generator
 
 from tasks.batch import Batch, FloatArray, IntArray, Sizes, lay_out, phase
-from tasks.copying import CopyTask, check_share
+from tasks.copying import CopyTask
 from tasks.scores import wrong_bits
+from tasks.training_data import check_share
 
 # Deviation of counts that say nothing; those of the training range have 1.
 WIDE = 3.0

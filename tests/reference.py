@@ -143,6 +143,7 @@ class Machine:
     projection: Array | None = None
     gate_offset: float = GATE_OFFSET
     write_gate_offset: float = 0.0
+    write_shift_offset: float = 0.0
     sharpness_offset: float = 0.0
     row_codes: float = 0.0
     controller_state: Any = None
@@ -176,6 +177,11 @@ class Machine:
         """Read heads come first."""
         return self.gate_offset + self.write_gate_offset * (head >= self.read_heads)
 
+    def shift_offset_of(self, head: int) -> Array:
+        """Entry j moves by j less half of the range without its middle, rounded down."""
+        moves = np.arange(self.shift_range) - (self.shift_range - 1) // 2
+        return self.write_shift_offset * (moves == 1) * (head >= self.read_heads)
+
     def run(self, inputs: Array, state: State | None = None) -> list[State]:
         """The states after each step of a sequence (T, input_dim)."""
         state = state or self.initial_state()
@@ -197,7 +203,7 @@ class Machine:
                 np.tanh(keys[head]),
                 softplus(strengths[head][0]),
                 sigmoid(gates[head][0] - self.gate_offset_of(head)),
-                softmax(shifts[head]),
+                softmax(shifts[head] + self.shift_offset_of(head)),
                 1 + softplus(sharpnesses[head][0] + self.sharpness_offset),
                 SHORTEST_IN_MACHINE,
             )

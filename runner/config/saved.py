@@ -273,16 +273,17 @@ def typed(made: Mapping[str, Any], config: DictConfig, path: Path) -> DictConfig
     """A saved configuration with the types of the schema; `path` is where it was found.
 
     A key that has another name today stands under that one, see `runner.config.names`. A key that
-    it is too old to have gets its default without a recipe, or in a group that of `config`: the run
-    was not made with what its recipe asks for today.
+    it is too old to have gets its default without a recipe, since the run was not made with what
+    its recipe asks for today; in an option that is not in conf/, that of `config`.
     """
     result = OmegaConf.structured(Config)
     try:
         made = dict(names.today(made))
         for group in GROUPS:
             node = made[group]
-            in_force = config[group] if node["name"] == config[group].name else {}
-            values = {**in_force, **node}
+            name = node["name"]
+            in_force = config[group] if name == config[group].name else {}
+            values = {**in_force, **targets.without_recipe(group, name), **node}
             result[group] = _typed_group(group, values)
             made[group] = OmegaConf.to_container(result[group])
         defaults: Any = OmegaConf.load(CONF / "config.yaml")

@@ -110,10 +110,20 @@ def arguments(node: Any) -> dict[str, Any]:
 
 
 @cache
+def _options(group: str) -> dict[str, dict[str, Any]]:
+    """The values of each option of conf/<group>/, by its name."""
+    nodes = [_option(path) for path in sorted((CONF / group).glob("[!_]*.yaml"))]
+    return {node["name"]: node for node in nodes}
+
+
 def targets_of(group: str) -> dict[str, str]:
     """The `_target_` of each option of conf/<group>/, by its name."""
-    nodes = {path.stem: _option(path) for path in sorted((CONF / group).glob("[!_]*.yaml"))}
-    return {node["name"]: node[TARGET] for node in nodes.values()}
+    return {name: node[TARGET] for name, node in _options(group).items()}
+
+
+def without_recipe(group: str, name: str) -> dict[str, Any]:
+    """The values that the file of an option of conf/<group>/ gives; none for another option."""
+    return dict(_options(group).get(name, {}))
 
 
 def keys(group: str, option: str) -> list[str]:

@@ -67,6 +67,9 @@ def expected_run(
         ("lstm", (2, 1), 3, {"row_codes": 0.7}),
         ("double_dense", (1, 1), 3, {"sharpness_offset": 2.0}),
         ("lstm", (2, 2), 3, {"write_gate_offset": 3.0}),
+        ("lstm", (2, 2), 3, {"write_shift_offset": 2.0}),
+        ("dense", (1, 1), 2, {"write_shift_offset": -1.0, "write_gate_offset": 1.0}),
+        ("double_dense", (1, 2), 4, {"write_shift_offset": 1.5}),
         ("lstm", (1, 2), 3, {"readout_units": 4}),
         ("double_dense", (2, 1), 3, {"readout_units": 2}),
         ("dense", (1, 1), 3, {"readout_units": 3, "read_to_output": False}),
@@ -332,6 +335,8 @@ def test_the_seeds_number_of_parameters() -> None:
         ({"gate_offset": float("nan")}, "gate_offset must be a finite number, not nan"),
         ({"gate_offset": True}, "gate_offset must be a finite number, not True"),
         ({"write_gate_offset": float("inf")}, "write_gate_offset must be a finite number, not inf"),
+        ({"write_shift_offset": "on"}, "write_shift_offset must be a finite number, not on"),
+        ({"write_shift_offset": 2, "shift_range": 1}, r"shift by \+1, and shift_range=1 has none"),
         ({"sharpness_offset": float("inf")}, "sharpness_offset must be a finite number, not inf"),
         ({"row_codes": True}, "row_codes must be a finite number, not True"),
         ({"dropout": 1.0}, "dropout must be .* not 1.0"),
@@ -377,10 +382,10 @@ def test_every_argument_is_shown_explained_kept_and_copied() -> None:
     layer = NeuralTuringMachine(3)
     assert set(names) <= layer.get_config().keys()
     given = (4, 7, 3, 2, None, 2, 3, "tanh", False, 5, 1.0, 0.5, 0.2, {"read_noise": 1}, 2.0, 0.1)
-    layer = NeuralTuringMachine(*given, 6, 9, write_gate_offset=1.5)
+    layer = NeuralTuringMachine(*given, 6, 9, write_gate_offset=1.5, write_shift_offset=2.5)
     expected = dict(zip(by_place, (*given, 6, 9), strict=True))
     expected |= {"activation": keras.activations.tanh, "perturbation": Perturbation(read_noise=1)}
-    expected |= {"write_gate_offset": 1.5}
+    expected |= {"write_gate_offset": 1.5, "write_shift_offset": 2.5}
     for each in (layer, NeuralTuringMachine.from_config(layer.get_config())):
         for name, value in expected.items():
             if name != "controller_model":

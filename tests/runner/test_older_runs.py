@@ -139,3 +139,17 @@ def test_a_run_of_before_goes_on_as_it_would_have(older_run: Path, composed: Com
     losses = [[point["loss_bits"] for point in points[-2:]] for points in (found, expected)]
     # Not to the last bit: the run was made on one processor, the test runs on any.
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_a_key_newer_than_a_run_is_not_what_the_recipe_asks_for(
+    older_run: Path, composed: Compose
+) -> None:
+    path = older_run / saved.CONFIG
+    config = OmegaConf.load(path)
+    del config.task.lookalikes  # task.near_duplicate_rate today
+    OmegaConf.save(config, path)
+    today = composed("task=copy", "task.zero_rate=0.3")
+    assert today.task.near_duplicate_rate == 0.1
+    loaded = saved.load(older_run, today)
+    assert loaded.task.near_duplicate_rate == 0
+    assert loaded.task.zero_rate == config.task.blanks

@@ -19,6 +19,7 @@ def make(**changes: Any) -> AssociativeRecall:
         "name": "associative_recall",
         "bits": BITS,
         "item_length": LENGTH,
+        "near_duplicate_rate": 0.0,
         "min_items": 2,
         "max_items": 5,
         "lengths": "sequence",
@@ -91,6 +92,35 @@ def test_vectors_are_fair_and_independent() -> None:
     np.testing.assert_allclose(vectors.mean(0), 0.5, atol=0.04)
     correlation = np.corrcoef(vectors, rowvar=False) - np.eye(vectors.shape[1])
     np.testing.assert_allclose(correlation, 0, atol=0.08)
+
+
+def test_vectors_are_like_those_of_the_item_asked_for_in_training_alone() -> None:
+    """A vector is like the one in its place in k bits by chance, or by design where replaced."""
+    task = make(near_duplicate_rate=0.25, min_items=4, max_items=4, lengths="batch")
+    trained = task.training_sample(np.random.default_rng(5), 4000)
+    evaluated = task.sample(np.random.default_rng(5), 4000)
+    flipped = 1 / 16
+    for batch, share in ((trained, 0.25), (evaluated, 0.0)):
+        shown = batch.inputs[:, : 4 * (LENGTH + 1), :BITS].reshape(4000, 4, LENGTH + 1, BITS)
+        asked = batch.inputs[:, None, 4 * (LENGTH + 1) + 1 :, :BITS][:, :, :LENGTH]
+        alike = (shown[:, :, 1:] == asked).all(axis=3)
+        assert (alike.all(axis=2).sum(axis=1) >= 1).all()
+        others = alike[~alike.all(axis=2)].reshape(-1, LENGTH)
+        expected = share * (1 - flipped) ** BITS + (1 - share) / 2**BITS
+        # Items that happen to be like the one asked for in all places are left out.
+        expected = (expected - expected**LENGTH) / (1 - expected**LENGTH)
+        np.testing.assert_allclose(others.mean(0), expected, atol=0.02)
+        np.testing.assert_allclose(asked.mean((0, 1)), 0.5, atol=0.04)
+        targets = batch.targets[:, -LENGTH:]
+        for sequence in range(200):
+            items, match = shown[sequence, :, 1:], alike[sequence].all(axis=1)
+            assert any((items[i + 1] == targets[sequence]).all() for i in np.flatnonzero(match[:3]))
+
+
+def test_a_share_out_of_range_is_refused() -> None:
+    for share in (-0.1, 1.0):
+        with pytest.raises(ValueError, match=r"near_duplicate_rate=\S+ must be a share from 0"):
+            make(near_duplicate_rate=share)
 
 
 def test_a_single_vector_an_item() -> None:

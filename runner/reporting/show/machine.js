@@ -165,13 +165,15 @@ function parse(controller_output, cell) {
   return { output: controller_output.slice(0, units), told };
 }
 
-function activate(raw, { gate_offset, write_gate_offset, sharpness_offset }) {
+function activate(raw, { gate_offset, write_gate_offset, write_shift_offset, sharpness_offset }) {
+  const shifts = shift_offsets(raw.shift_weights.length);
   const offset = gate_offset + (raw.add ? write_gate_offset : 0);
+  const leaning = (x, j) => x + (raw.add && shifts[j] === 1 ? write_shift_offset : 0);
   return {
     key: Float32Array.from(raw.key, Math.tanh),
     strength: softplus(raw.strength),
     gate: sigmoid(raw.gate - offset),
-    shift_weights: softmax(raw.shift_weights),
+    shift_weights: softmax(raw.shift_weights.map(leaning)),
     sharpness: 1 + softplus(raw.sharpness + sharpness_offset),
     erase: raw.erase && Float32Array.from(raw.erase, sigmoid),
     add: raw.add && Float32Array.from(raw.add),
