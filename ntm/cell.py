@@ -72,8 +72,9 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             after row.
 
     Raises:
-        ValueError: for sizes that make no machine, a `write_shift_offset` without a shift by +1, or a controller that breaks its contract. When
-            called, for inputs of another width than the first ones, and for states of other sizes.
+        ValueError: for sizes that make no machine, for a `write_shift_offset` without a shift by
+            +1, or a controller that breaks its contract. When called, for inputs of another width
+            than the first ones, and for states of other sizes.
 
     Notes:
         Departures from the paper, with their reasons in docs/paper.md. All heads
