@@ -22,7 +22,7 @@ from ntm.training.schedule import Schedule
 # Beside the fields of its perturbation, the numbers of a machine that a `Schedule` may replace.
 NUMBERS = (
     *("state_clip_norm", "gate_offset", "sharpness_offset"),
-    *("write_gate_offset", "shift_offset", "write_shift_offset"),
+    *("write_gate_offset", "write_shift_offset"),
 )
 
 
@@ -67,15 +67,14 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         seed: seed of the dropout masks and of the noise.
         write_gate_offset: added to `gate_offset` for the write heads alone: a new machine then
             stay where they are, and its read heads look anywhere.
-        shift_offset: added to the parameter of the shift by +1: a new machine's heads go on by a
-            row; the paper has 0.
-        write_shift_offset: added to `shift_offset` for the write heads alone. With
-            `write_gate_offset` a new machine writes row after row.
+        write_shift_offset: added, for the write heads alone, to the parameter of the shift by +1:
+            a new machine's write heads then go on by a row. With `write_gate_offset` it writes row
+            after row.
 
     Raises:
-        ValueError: for sizes that make no machine, an offset of a shift by +1 that there is not,
-            or a controller that breaks its contract. When called, for inputs of another width than
-            the first ones, and for states of other sizes.
+        ValueError: for sizes that make no machine, for a `write_shift_offset` without a shift by
+            +1, or a controller that breaks its contract. When called, for inputs of another width
+            than the first ones, and for states of other sizes.
 
     Notes:
         Departures from the paper, with their reasons in docs/paper.md. All heads
@@ -112,7 +111,6 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         seed=None,
         *,
         write_gate_offset=0.0,
-        shift_offset=0.0,
         write_shift_offset=0.0,
         **kwargs,
     ):
@@ -133,12 +131,9 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             sharpness_offset=sharpness_offset,
             row_codes=row_codes,
             write_gate_offset=write_gate_offset,
-            shift_offset=shift_offset,
             write_shift_offset=write_shift_offset,
         )
-        checks.moves_on(
-            shift_range, shift_offset=shift_offset, write_shift_offset=write_shift_offset
-        )
+        checks.moves_on(write_shift_offset, shift_range)
         perturbation = stated_by_old_names(kwargs, perturbation)
         super().__init__(**kwargs)
         self.input_spec = keras.InputSpec(ndim=2)
@@ -154,7 +149,6 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         self.gate_offset = gate_offset
         self.sharpness_offset = sharpness_offset
         self.write_gate_offset = write_gate_offset
-        self.shift_offset = shift_offset
         self.write_shift_offset = write_shift_offset
         self.row_codes = row_codes
         self.perturbation = Perturbation.of(perturbation)
@@ -322,9 +316,9 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             self.shift_range,
             self.read_heads,
             self.write_heads,
-            self._offset("gate_offset", [1.0]),
+            self.number("gate_offset") + self._of_write_heads("write_gate_offset"),
             self.number("sharpness_offset"),
-            self._offset("shift_offset", self._shift_by_one),
+            self._of_write_heads("write_shift_offset", self._shift_by_one),
         )
         if self.readout is None:
             return output, parameters, controller_states, []
@@ -336,20 +330,14 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         output = output + ops.cast(added, output.dtype)
         return output, parameters, controller_states, readout_states
 
-    def _offset(self, name, columns):
-        """The product of an offset with `columns`, (columns,); (H, columns) where the write heads
-        have more. 0 if it is off.
+    def _of_write_heads(self, name, columns=(1.0,)):
+        """A number's product with `columns` for the write heads and zero for the read heads,
+        (H, columns); 0 where the number is off.
         """
-        for_writes = f"write_{name}"
-        if not getattr(self, name) and not getattr(self, for_writes):
+        if not getattr(self, name):
             return 0.0
-        columns = ops.convert_to_tensor(columns, dtype=self.compute_dtype)
-        offset = self.number(name) * columns
-        if getattr(self, for_writes):
-            writes = [[0.0]] * self.read_heads + [[1.0]] * self.write_heads
-            writes = ops.convert_to_tensor(writes, dtype=self.compute_dtype)
-            offset = offset + self.number(for_writes) * writes * columns
-        return offset
+        rows = [[0.0] * len(columns)] * self.read_heads + [[*columns]] * self.write_heads
+        return self.number(name) * ops.convert_to_tensor(rows, dtype=self.compute_dtype)
 
     def get_initial_state(self, batch_size=None):
         """`first_memory`, read vectors a small constant, weightings on row 0, the rest zero."""

@@ -33,14 +33,13 @@ def shifts_fit(shift_range, n_width):
         )
 
 
-def moves_on(shift_range, **offsets):
+def moves_on(write_shift_offset, shift_range):
     """A shift by +1 for what leans to it."""
-    for name, value in offsets.items():
-        if value and shift_range < 2:
-            raise ValueError(
-                f"{name}={value} leans to a shift by +1, and shift_range={shift_range} has none: "
-                f"set shift_range to 2 or more, or {name} to 0"
-            )
+    if write_shift_offset and shift_range < 2:
+        raise ValueError(
+            f"write_shift_offset={write_shift_offset} leans to a shift by +1, and shift_range="
+            f"{shift_range} has none: set shift_range to 2 or more, or write_shift_offset to 0"
+        )
 
 
 def share(**values):

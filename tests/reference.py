@@ -143,7 +143,6 @@ class Machine:
     projection: Array | None = None
     gate_offset: float = GATE_OFFSET
     write_gate_offset: float = 0.0
-    shift_offset: float = 0.0
     write_shift_offset: float = 0.0
     sharpness_offset: float = 0.0
     row_codes: float = 0.0
@@ -181,8 +180,7 @@ class Machine:
     def shift_offset_of(self, head: int) -> Array:
         """Entry j moves by j less half of the range without its middle, rounded down."""
         moves = np.arange(self.shift_range) - (self.shift_range - 1) // 2
-        offset = self.shift_offset + self.write_shift_offset * (head >= self.read_heads)
-        return offset * (moves == 1)
+        return self.write_shift_offset * (moves == 1) * (head >= self.read_heads)
 
     def run(self, inputs: Array, state: State | None = None) -> list[State]:
         """The states after each step of a sequence (T, input_dim)."""

@@ -150,12 +150,12 @@ def _check_shift(config: DictConfig) -> None:
             f"ntm.shift_range={shifts} is larger than ntm.n_width={rows}: a head cannot shift "
             f"further than round the memory. Set ntm.shift_range to at most {rows}."
         )
-    for name in ("shift_offset", "write_shift_offset"):
-        if config.ntm[name] and shifts < 2:
-            raise ConfigError(
-                f"ntm.{name}={config.ntm[name]} leans to a shift by +1, and ntm.shift_range="
-                f"{shifts} has none. Set ntm.shift_range to 2 or more, or ntm.{name} to 0."
-            )
+    if config.ntm.write_shift_offset and shifts < 2:
+        raise ConfigError(
+            f"ntm.write_shift_offset={config.ntm.write_shift_offset} leans to a shift by +1, and "
+            f"ntm.shift_range={shifts} has none. Set ntm.shift_range to 2 or more, or "
+            "ntm.write_shift_offset to 0."
+        )
 
 
 def _check_cases(config: DictConfig, task: Task) -> None:

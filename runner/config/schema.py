@@ -49,7 +49,6 @@ class Ntm:
     readout_units: int = at_least_zero()
     gate_offset: float = finite()
     write_gate_offset: float = finite()
-    shift_offset: float = finite()
     write_shift_offset: float = finite()
     sharpness_offset: float = finite()
     row_codes: float = finite()

@@ -174,7 +174,6 @@ def as_reference(layer: NeuralTuringMachine, kind: str) -> reference.Machine:
         controller_state=state,
         gate_offset=layer.gate_offset,
         write_gate_offset=layer.write_gate_offset,
-        shift_offset=layer.shift_offset,
         write_shift_offset=layer.write_shift_offset,
         sharpness_offset=layer.sharpness_offset,
         row_codes=layer.row_codes,

@@ -70,8 +70,6 @@ def expected_run(
         ("lstm", (2, 2), 3, {"write_shift_offset": 2.0}),
         ("dense", (1, 1), 2, {"write_shift_offset": -1.0, "write_gate_offset": 1.0}),
         ("double_dense", (1, 2), 4, {"write_shift_offset": 1.5}),
-        ("lstm", (2, 1), 3, {"shift_offset": 2.0}),
-        ("dense", (1, 2), 5, {"shift_offset": 1.0, "write_shift_offset": 0.5}),
         ("lstm", (1, 2), 3, {"readout_units": 4}),
         ("double_dense", (2, 1), 3, {"readout_units": 2}),
         ("dense", (1, 1), 3, {"readout_units": 3, "read_to_output": False}),
@@ -338,8 +336,6 @@ def test_the_seeds_number_of_parameters() -> None:
         ({"gate_offset": True}, "gate_offset must be a finite number, not True"),
         ({"write_gate_offset": float("inf")}, "write_gate_offset must be a finite number, not inf"),
         ({"write_shift_offset": "on"}, "write_shift_offset must be a finite number, not on"),
-        ({"shift_offset": None}, "shift_offset must be a finite number, not None"),
-        ({"shift_offset": 2, "shift_range": 1}, r"shift by \+1, and shift_range=1 has none"),
         ({"write_shift_offset": 2, "shift_range": 1}, r"shift by \+1, and shift_range=1 has none"),
         ({"sharpness_offset": float("inf")}, "sharpness_offset must be a finite number, not inf"),
         ({"row_codes": True}, "row_codes must be a finite number, not True"),
@@ -386,11 +382,10 @@ def test_every_argument_is_shown_explained_kept_and_copied() -> None:
     layer = NeuralTuringMachine(3)
     assert set(names) <= layer.get_config().keys()
     given = (4, 7, 3, 2, None, 2, 3, "tanh", False, 5, 1.0, 0.5, 0.2, {"read_noise": 1}, 2.0, 0.1)
-    by_name = {"write_gate_offset": 1.5, "shift_offset": -0.5, "write_shift_offset": 2.5}
-    layer = NeuralTuringMachine(*given, 6, 9, **by_name)
+    layer = NeuralTuringMachine(*given, 6, 9, write_gate_offset=1.5, write_shift_offset=2.5)
     expected = dict(zip(by_place, (*given, 6, 9), strict=True))
     expected |= {"activation": keras.activations.tanh, "perturbation": Perturbation(read_noise=1)}
-    expected |= by_name
+    expected |= {"write_gate_offset": 1.5, "write_shift_offset": 2.5}
     for each in (layer, NeuralTuringMachine.from_config(layer.get_config())):
         for name, value in expected.items():
             if name != "controller_model":

@@ -285,8 +285,7 @@ def test_a_shipped_machine_does_in_the_page_what_it_does_in_keras(
 ODD = {
     "several heads, an even shift range, a stacked controller, a readout, row codes": (
         {"read_heads": 2, "write_heads": 3, "shift_range": 4, "readout_units": 5, "row_codes": 0.4,
-         "write_gate_offset": 2.0, "shift_offset": -0.5,
-         "write_shift_offset": 1.5},
+         "write_gate_offset": 2.0, "write_shift_offset": 1.5},
         lambda i, o: controllers.lstm(i, o, units=[7, 6]),
     ),
     "a stack of cells, no projection": (

@@ -279,7 +279,7 @@ def test_a_run_with_other_numbers_shares_the_program_and_trains_like_alone(
     """It takes over what the first compiled, and nothing else."""
     first_numbers = (
         *("ntm.state_clip_norm=3", "ntm.gate_offset=1", "ntm.sharpness_offset=1"),
-        *("ntm.write_gate_offset=1", "ntm.shift_offset=1", "ntm.write_shift_offset=1"),
+        *("ntm.write_gate_offset=1", "ntm.write_shift_offset=1"),
         *("ntm.perturbation.memory_clutter=1", "ntm.perturbation.read_noise=0.1"),
         *("ntm.perturbation.weighting_leak=0.1", "ntm.perturbation.weighting_drift=0.1"),
         *("trainer.clip_norm=1", "trainer.clip_norm_ratio=3", "trainer.ema_decay=0.9"),

@@ -20,7 +20,7 @@ ACTIVATIONS = (
 NOTHING = (keras.layers.InputLayer, keras.layers.Dropout, keras.layers.GaussianNoise)
 SIZES = (
     *("units", "n_width", "m_depth", "shift_range", "read_heads", "write_heads", "gate_offset"),
-    *("write_gate_offset", "shift_offset", "write_shift_offset", "sharpness_offset", "row_codes"),
+    *("write_gate_offset", "write_shift_offset", "sharpness_offset", "row_codes"),
 )
 
 

@@ -165,16 +165,16 @@ function parse(controller_output, cell) {
   return { output: controller_output.slice(0, units), told };
 }
 
-function activate(raw, cell) {
-  const offset = (name) => cell[name] + (raw.add ? cell[`write_${name}`] : 0);
-  const moves = shift_offsets(raw.shift_weights.length);
-  const shifts = raw.shift_weights.map((x, j) => x + (moves[j] === 1 ? offset("shift_offset") : 0));
+function activate(raw, { gate_offset, write_gate_offset, write_shift_offset, sharpness_offset }) {
+  const shifts = shift_offsets(raw.shift_weights.length);
+  const offset = gate_offset + (raw.add ? write_gate_offset : 0);
+  const leaning = (x, j) => x + (raw.add && shifts[j] === 1 ? write_shift_offset : 0);
   return {
     key: Float32Array.from(raw.key, Math.tanh),
     strength: softplus(raw.strength),
-    gate: sigmoid(raw.gate - offset("gate_offset")),
-    shift_weights: softmax(shifts),
-    sharpness: 1 + softplus(raw.sharpness + cell.sharpness_offset),
+    gate: sigmoid(raw.gate - offset),
+    shift_weights: softmax(raw.shift_weights.map(leaning)),
+    sharpness: 1 + softplus(raw.sharpness + sharpness_offset),
     erase: raw.erase && Float32Array.from(raw.erase, sigmoid),
     add: raw.add && Float32Array.from(raw.add),
   };
