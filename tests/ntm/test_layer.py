@@ -335,7 +335,7 @@ def test_the_seeds_number_of_parameters() -> None:
         ({"gate_offset": float("nan")}, "gate_offset must be a finite number, not nan"),
         ({"gate_offset": True}, "gate_offset must be a finite number, not True"),
         ({"write_gate_offset": float("inf")}, "write_gate_offset must be a finite number, not inf"),
-        ({"write_shift_offset": "on"}, "write_shift_offset must be a finite number, not on"),
+        ({"write_shift_offset": "on"}, "write_shift_offset must be a finite number, not .on."),
         ({"write_shift_offset": 2, "shift_range": 1}, r"shift by \+1, and shift_range=1 has none"),
         ({"sharpness_offset": float("inf")}, "sharpness_offset must be a finite number, not inf"),
         ({"row_codes": True}, "row_codes must be a finite number, not True"),

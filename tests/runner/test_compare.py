@@ -281,7 +281,7 @@ def test_a_run_that_was_killed_or_never_began_is_named(
     [
         (["nowhere"], "nowhere is not a folder"),
         (["LSTM=nowhere"], "nowhere is not a folder: state LABEL=FOLDER"),
-        (["all={sweep}"], "'all' differ in more than their seed: ntm.sharpness_offset is 0.0 or"),
+        (["all={sweep}"], "'all' differ in more than their seed: ntm.write_shift_offset is 4.0 or"),
         (["a={sweep}/0", "b={other}"], "'a' holds runs of copy and 'b' runs of ngrams"),
         (["{sweep}/0/.hydra"], "holds no run"),
         (["{empty}"], "no run in .* was started"),
@@ -305,11 +305,11 @@ def test_a_value_that_an_older_run_lacks_is_null_in_it(
     sweep: Path, composed: Compose, tmp_path: Path
 ) -> None:
     older = OmegaConf.create(OmegaConf.to_yaml(composed("controller=lstm", "seed=7")))
-    del older.trainer["clip_norm"]
+    del older.trainer["ema_decay"]
     leave(tmp_path / "older", older)
-    with pytest.raises(ConfigError, match=r"trainer.clip_norm is 10.0 or None"):
+    with pytest.raises(ConfigError, match=r"trainer.ema_decay is 0.99 or None"):
         study.read([f"a={sweep}/0", f"a={tmp_path}/older"])
-    newer = composed("controller=lstm", "seed=8", "trainer.clip_norm=null")
+    newer = composed("controller=lstm", "seed=8", "trainer.ema_decay=null")
     leave(tmp_path / "newer", newer)
     read = study.read([f"a={tmp_path}/newer", f"a={tmp_path}/older"])
     assert [seed.seed for seed in read.seeds["a"]] == [8, 7]

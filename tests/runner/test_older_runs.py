@@ -40,6 +40,13 @@ STATED = (
     *("trainer.checkpoint_every=2", "trainer.log_every=1", "evaluate.sequences=4"),
     *("evaluate.batch_size=4", "trainer.weight_noise=null", "seed=3"),
 )
+# What the recipe of its time had, and today's has not.
+RECIPE = (
+    *("ntm.write_shift_offset=0", "ntm.perturbation.memory_noise=0.1"),
+    *("ntm.perturbation.memory_clutter=1", "ntm.perturbation.weighting_leak=0.3"),
+    *("ntm.perturbation.weighting_drift=0.2", "trainer.clip_norm=10"),
+    *("trainer.clip_norm_ratio=3", "trainer.state_clip_growth=1000"),
+)
 MADE_WITH = ntm.Perturbation(
     state_noise=0.3,
     state_drift=0.3,
@@ -89,10 +96,11 @@ def test_a_directory_of_before_belongs_to_the_run_that_it_is_of(
         (older_run / saved.CONFIG).unlink()
         folder = older_run / checkpoint.CHECKPOINTS
         checkpoint.save(folder, 3, [tf.Variable(1.0)], {"step": 3}, made)
-    ownership.check(composed(*command_line.complete(STATED)), older_run)
+    ownership.check(composed(*command_line.complete(STATED), *RECIPE), older_run)
     refusal = r"ntm.perturbation.memory_clutter=1.0, not 2.0"
     with pytest.raises(ConfigError, match=refusal):
-        ownership.check(composed(*STATED, "ntm.perturbation.memory_clutter=2"), older_run)
+        stated = (*STATED, *RECIPE, "ntm.perturbation.memory_clutter=2")
+        ownership.check(composed(*stated), older_run)
 
 
 @pytest.mark.parametrize("sign", ["", "+", "++"])

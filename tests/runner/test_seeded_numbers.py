@@ -31,7 +31,13 @@ SMALL = (
     f"trainer.steps={STEPS}",
 )
 RECIPES = {
-    "copy": ("task=copy", "controller.units=[16]", "task.max_length=6"),
+    "copy": (
+        *("task=copy", "controller.units=[16]", "task.max_length=6", "ntm.write_shift_offset=0"),
+        *("ntm.perturbation.memory_noise=0.1", "ntm.perturbation.memory_clutter=1"),
+        *("ntm.perturbation.weighting_leak=0.3", "ntm.perturbation.weighting_drift=0.2"),
+        *("trainer.clip_norm=10", "trainer.clip_norm_ratio=3", "trainer.weight_noise=0.02"),
+        "trainer.state_clip_growth=1000",
+    ),
     "priority_sort": (
         *("task=priority_sort", "controller.units=16", "task.max_items=5", "task.targets=4"),
     ),
@@ -39,6 +45,8 @@ RECIPES = {
         *("task=associative_recall", "controller.units=16", "task.max_items=3"),
         *("ntm.gate_offset=2", "ntm.perturbation.memory_clutter=0", "ntm.state_clip_norm=10"),
         *("trainer.state_clip_growth=1000", "optimizer.learning_rate=1e-3"),
+        *("task.near_duplicate_rate=0", "ntm.write_gate_offset=0", "ntm.write_shift_offset=0"),
+        *("ntm.perturbation.state_noise=0.1", "trainer.clip_norm=10"),
     ),
 }
 
