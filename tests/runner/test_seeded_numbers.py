@@ -45,7 +45,7 @@ RECIPES = {
         *("task=associative_recall", "controller.units=16", "task.max_items=3"),
         *("ntm.gate_offset=2", "ntm.perturbation.memory_clutter=0", "ntm.state_clip_norm=10"),
         *("trainer.state_clip_growth=1000", "optimizer.learning_rate=1e-3"),
-        *("task.near_duplicate_rate=0", "ntm.write_gate_offset=0", "ntm.write_shift_offset=0"),
+        *("task.near_duplicate_rate=0.0", "ntm.write_gate_offset=0", "ntm.write_shift_offset=0"),
         *("ntm.perturbation.state_noise=0.1", "trainer.clip_norm=10"),
     ),
 }
