@@ -67,14 +67,13 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         seed: seed of the dropout masks and of the noise.
         write_gate_offset: added to `gate_offset` for the write heads alone: a new machine then
             stay where they are, and its read heads look anywhere.
-        write_shift_offset: added, for the write heads alone, to the parameter of the shift by +1:
-            a new machine's write heads then go on by a row. With `write_gate_offset` it writes row
-            after row.
+        write_shift_offset: added, for the write heads alone, to the parameter of the shift by +1
+            if there is one: a new machine's write heads then go on by a row. With
+            `write_gate_offset` it writes row after row.
 
     Raises:
-        ValueError: for sizes that make no machine, for a `write_shift_offset` without a shift by
-            +1, or a controller that breaks its contract. When called, for inputs of another width
-            than the first ones, and for states of other sizes.
+        ValueError: for sizes that make no machine, or a controller that breaks its contract. When
+            called, for inputs of another width than the first ones, and for states of other sizes.
 
     Notes:
         Departures from the paper, with their reasons in docs/paper.md. All heads
@@ -133,7 +132,6 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
             write_gate_offset=write_gate_offset,
             write_shift_offset=write_shift_offset,
         )
-        checks.moves_on(write_shift_offset, shift_range)
         perturbation = stated_by_old_names(kwargs, perturbation)
         super().__init__(**kwargs)
         self.input_spec = keras.InputSpec(ndim=2)

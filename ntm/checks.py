@@ -33,15 +33,6 @@ def shifts_fit(shift_range, n_width):
         )
 
 
-def moves_on(write_shift_offset, shift_range):
-    """A shift by +1 for what leans to it."""
-    if write_shift_offset and shift_range < 2:
-        raise ValueError(
-            f"write_shift_offset={write_shift_offset} leans to a shift by +1, and shift_range="
-            f"{shift_range} has none: set shift_range to 2 or more, or write_shift_offset to 0"
-        )
-
-
 def share(**values):
     """From 0 to below 1."""
     for name, value in values.items():

@@ -150,12 +150,6 @@ def _check_shift(config: DictConfig) -> None:
             f"ntm.shift_range={shifts} is larger than ntm.n_width={rows}: a head cannot shift "
             f"further than round the memory. Set ntm.shift_range to at most {rows}."
         )
-    if config.ntm.write_shift_offset and shifts < 2:
-        raise ConfigError(
-            f"ntm.write_shift_offset={config.ntm.write_shift_offset} leans to a shift by +1, and "
-            f"ntm.shift_range={shifts} has none. Set ntm.shift_range to 2 or more, or "
-            "ntm.write_shift_offset to 0."
-        )
 
 
 def _check_cases(config: DictConfig, task: Task) -> None:

@@ -332,13 +332,6 @@ def test_what_cannot_be_used_is_refused_with_what_would_be_right(
         checks.resolve(config, [override])
 
 
-def test_write_heads_that_lean_to_a_shift_that_there_is_not_are_refused(composed: Compose) -> None:
-    stated = ["ntm.write_shift_offset=4", "ntm.shift_range=1"]
-    message = "ntm.write_shift_offset=4.0 leans to a shift by +1, and ntm.shift_range=1 has none"
-    with pytest.raises(ConfigError, match=re.escape(message)):
-        checks.resolve(composed(*stated), stated)
-
-
 def test_a_model_without_heads_has_no_animation_of_them(composed: Compose) -> None:
     stated = ["model=lstm", "figures.format=[png,gif]"]
     with pytest.raises(ConfigError, match=r"model=lstm has none: leave gif out"):
