@@ -42,10 +42,10 @@ STATED = (
 )
 # What the recipe of its time had, and today's has not.
 RECIPE = (
-    *("ntm.write_shift_offset=0", "ntm.perturbation.memory_noise=0.1"),
-    *("ntm.perturbation.memory_clutter=1", "ntm.perturbation.weighting_leak=0.3"),
-    *("ntm.perturbation.weighting_drift=0.2", "trainer.clip_norm=10"),
-    *("trainer.clip_norm_ratio=3", "trainer.state_clip_growth=1000"),
+    *("task.near_duplicate_rate=0.1", "ntm.write_shift_offset=0"),
+    *("ntm.perturbation.memory_noise=0.1", "ntm.perturbation.memory_clutter=1"),
+    *("ntm.perturbation.weighting_leak=0.3", "ntm.perturbation.weighting_drift=0.2"),
+    *("trainer.clip_norm=10", "trainer.clip_norm_ratio=3", "trainer.state_clip_growth=1000"),
 )
 MADE_WITH = ntm.Perturbation(
     state_noise=0.3,
@@ -157,7 +157,7 @@ def test_a_key_newer_than_a_run_is_not_what_the_recipe_asks_for(
     del config.task.lookalikes  # task.near_duplicate_rate today
     OmegaConf.save(config, path)
     today = composed("task=copy", "task.zero_rate=0.3")
-    assert today.task.near_duplicate_rate == 0.1
+    assert today.task.near_duplicate_rate > 0
     loaded = saved.load(older_run, today)
     assert loaded.task.near_duplicate_rate == 0
     assert loaded.task.zero_rate == config.task.blanks

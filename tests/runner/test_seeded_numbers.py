@@ -32,7 +32,8 @@ SMALL = (
 )
 RECIPES = {
     "copy": (
-        *("task=copy", "controller.units=[16]", "task.max_length=6", "ntm.write_shift_offset=0"),
+        *("task=copy", "controller.units=[16]", "task.max_length=6"),
+        *("task.near_duplicate_rate=0.1", "ntm.write_shift_offset=0"),
         *("ntm.perturbation.memory_noise=0.1", "ntm.perturbation.memory_clutter=1"),
         *("ntm.perturbation.weighting_leak=0.3", "ntm.perturbation.weighting_drift=0.2"),
         *("trainer.clip_norm=10", "trainer.clip_norm_ratio=3", "trainer.weight_noise=0.02"),
