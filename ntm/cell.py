@@ -65,8 +65,8 @@ class NTMCell(keras.layers.Layer, DropoutWithController):
         dropout: share of the inputs dropped in training, one mask for a whole sequence (Gal and
             Ghahramani 2016, arXiv 1512.05287).
         seed: seed of the dropout masks and of the noise.
-        write_gate_offset: added to `gate_offset` for the write heads alone: a new machine then
-            stay where they are, and its read heads look anywhere.
+        write_gate_offset: added to `gate_offset` for the write heads alone: those of a new machine
+            then keep their place, and its read heads look anywhere.
         write_shift_offset: added, for the write heads alone, to the parameter of the shift by +1
             if there is one: a new machine's write heads then go on by a row. With
             `write_gate_offset` it writes row after row.

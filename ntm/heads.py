@@ -89,7 +89,7 @@ def parse(
     write_heads,
     gate_offset,
     sharpness_offset,
-    shift_offset=0.0,
+    shift_offset,
 ):
     """The controller's output as the NTM's own output and activated parameters.
 
@@ -120,7 +120,7 @@ def parse(
     return output, activate(HeadParameters(*fields), *offsets)
 
 
-def activate(raw, gate_offset, sharpness_offset, shift_offset=0.0):
+def activate(raw, gate_offset, sharpness_offset, shift_offset):
     """Activations of the heads' parameters, given as linear values of the same shapes.
 
     The offsets are those of `parse`.

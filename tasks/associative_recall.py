@@ -113,7 +113,7 @@ class AssociativeRecall(Task):
     ) -> FloatArray:
         """The vectors (B, items x item_length, bits), some of them like those of the item asked."""
         item, place = np.divmod(np.arange(vectors.shape[1])[None], self.item_length)
-        like = np.take_along_axis(vectors, (asked * self.item_length + place)[..., None], axis=1)
+        like = vectors[np.arange(len(vectors))[:, None], asked * self.item_length + place]
         return near_duplicates(rng, vectors, like, self.near_duplicate_rate, kept=item == asked)
 
     def solved(self, summary: Mapping[str, float]) -> bool:

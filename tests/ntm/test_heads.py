@@ -36,11 +36,12 @@ def test_the_seeds_dense_controller_has_3100_weights() -> None:
     assert (inputs + 1) * outputs == 3100
 
 
+SHIFT_OFFSET = np.array([0.3, 0.0, -0.8], "float32")
 ACTIVATIONS: dict[str, Any] = {
     "key": np.tanh,
     "strength": softplus,
     "gate": lambda x: sigmoid(x - 1.5),
-    "shift_weights": softmax,
+    "shift_weights": lambda x: softmax(x + SHIFT_OFFSET),
     "sharpness": lambda x: 1 + softplus(x + 0.7),
     "erase": sigmoid,
     "add": lambda x: x,
@@ -56,7 +57,7 @@ def raw_output(read_heads: int, write_heads: int, spread: float) -> tuple[np.nda
 @pytest.mark.parametrize("heads", [(1, 1), (2, 1), (1, 3)])
 def test_split_is_the_documented_layout_and_activations(heads: tuple[int, int]) -> None:
     raw, _ = raw_output(*heads, spread=2.0)
-    output, parameters = parse(ops.convert_to_tensor(raw), 2, 4, 3, *heads, 1.5, 0.7)
+    output, parameters = parse(ops.convert_to_tensor(raw), 2, 4, 3, *heads, 1.5, 0.7, SHIFT_OFFSET)
     machine = Machine(lambda x, s: (x, s), 2, 6, 4, 3, *heads)
     for row in range(len(raw)):
         parts = machine.split(raw[row].astype(np.float64))
@@ -68,7 +69,7 @@ def test_split_is_the_documented_layout_and_activations(heads: tuple[int, int]) 
 
 def test_sizes_are_those_of_the_fields() -> None:
     raw, width = raw_output(2, 3, spread=1.0)
-    _, parameters = parse(ops.convert_to_tensor(raw), 2, 4, 3, 2, 3, 0.0, 0.0)
+    _, parameters = parse(ops.convert_to_tensor(raw), 2, 4, 3, 2, 3, 0.0, 0.0, 0.0)
     sizes = head_parameter_sizes(4, 3, 2, 3)
     assert [int(np.prod(field.shape[1:])) for field in parameters] == list(sizes)
     assert sum(sizes) + 2 == width
@@ -79,7 +80,7 @@ def test_parameters_keep_their_ranges_however_large_the_output(spread: float) ->
     raw, _ = raw_output(2, 2, spread)
 
     def fields_and_output(raw: Any) -> tuple[Any, ...]:
-        output, parameters = parse(raw, 2, 4, 3, 2, 2, 0.0, 0.0)
+        output, parameters = parse(raw, 2, 4, 3, 2, 2, 0.0, 0.0, 0.0)
         return *parameters, output
 
     (*fields, output), (grad,) = gradients(fields_and_output, raw)

@@ -40,7 +40,7 @@ STATED = (
     *("trainer.checkpoint_every=2", "trainer.log_every=1", "evaluate.sequences=4"),
     *("evaluate.batch_size=4", "trainer.weight_noise=null", "seed=3"),
 )
-# What the recipe of its time had, and today's has not.
+# What the recipe of its time had, and today's has otherwise.
 RECIPE = (
     *("task.near_duplicate_rate=0.1", "ntm.write_shift_offset=0"),
     *("ntm.perturbation.memory_noise=0.1", "ntm.perturbation.memory_clutter=1"),
