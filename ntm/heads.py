@@ -100,9 +100,9 @@ def parse(
         shift_range: S, the allowed shifts.
         read_heads: R.
         write_heads: W.
-        gate_offset: subtracted from the parameters of the gate; a number, or (H, 1).
+        gate_offset: subtracted from the parameters of the gate; a number, or a tensor (H, 1).
         sharpness_offset: added to the parameters of the sharpness.
-        shift_offset: added to the parameters of the shift; a number, or (H, S).
+        shift_offset: added to the parameters of the shift; a number, or a tensor (H, S).
 
     Returns:
         `(output, HeadParameters)`, output (B, output_dim) still linear.

@@ -57,7 +57,8 @@ def raw_output(read_heads: int, write_heads: int, spread: float) -> tuple[np.nda
 @pytest.mark.parametrize("heads", [(1, 1), (2, 1), (1, 3)])
 def test_split_is_the_documented_layout_and_activations(heads: tuple[int, int]) -> None:
     raw, _ = raw_output(*heads, spread=2.0)
-    output, parameters = parse(ops.convert_to_tensor(raw), 2, 4, 3, *heads, 1.5, 0.7, SHIFT_OFFSET)
+    offsets = 1.5, 0.7, ops.convert_to_tensor(SHIFT_OFFSET)
+    output, parameters = parse(ops.convert_to_tensor(raw), 2, 4, 3, *heads, *offsets)
     machine = Machine(lambda x, s: (x, s), 2, 6, 4, 3, *heads)
     for row in range(len(raw)):
         parts = machine.split(raw[row].astype(np.float64))
