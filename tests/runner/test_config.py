@@ -183,6 +183,7 @@ def test_the_presets_of_the_paper_have_its_settings(task: str, composed: Compose
             "near_duplicate_rate": 0.0,
             "random_count_rate": 0.0,
             "min_items": items,
+            "lengths": "batch",
         }
         assert config.task == own | {key: papers[key] for key in papers.keys() & own.keys()}
         assert (config.ntm.n_width, config.ntm.m_depth) == (128, 20)
