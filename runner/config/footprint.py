@@ -177,7 +177,10 @@ def _weights(config: Any, task: Task) -> Part:
     copies = 2.0
     if config.mode == "train":
         optimizer, trainer = config.optimizer, config.trainer
-        slots = 2 if optimizer.name == "adam" else 1 + (optimizer.momentum > 0) + optimizer.centered
+        if optimizer.name == "adam":
+            slots = 2 + optimizer.amsgrad
+        else:
+            slots = 1 + (optimizer.momentum > 0) + optimizer.centered
         copies = COPIES + COPIES_OF_SLOT * slots + (trainer.ema_decay is not None)
     table = 0
     if config.mode == "train" and config.trainer.weight_noise is not None:

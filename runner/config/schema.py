@@ -130,9 +130,10 @@ class LstmModel:
 
 @dataclass(kw_only=True)
 class Optimizer:
-    """What every optimizer has."""
+    """What every optimizer has, or a recipe may set whichever it is (`amsgrad`, Adam's alone)."""
 
     name: str
+    amsgrad: bool
     learning_rate: float = positive()
     schedule: str = one_of(["constant", "linear", "cosine"])
     clip_value: float | None = positive()

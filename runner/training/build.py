@@ -62,6 +62,8 @@ def optimizer_from(config: Any) -> keras.optimizers.Optimizer:
         rate if curve is None else Falling(curve, rate, config.trainer.steps)
     )
     settings["clipvalue"] = settings.pop("clip_value")
+    if name != "adam":
+        del settings["amsgrad"]
     kind = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop}[name]
     return kind(name="optimizer", **settings)
 

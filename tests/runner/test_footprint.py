@@ -143,3 +143,12 @@ def test_with_a_gpu_only_what_stays_on_the_host_counts(composed: Compose) -> Non
     assert on_gpu < on_cpu
     assert any("batches" in what for what in on_gpu)
     assert not any("states" in what or "weights" in what for what in on_gpu)
+
+
+def test_amsgrad_keeps_one_more_number_a_weight(composed: Compose) -> None:
+    config = composed()
+    count = footprint.weights(config, task_from(config))
+    without, with_it = (
+        part("weights", composed, f"optimizer.amsgrad={given}").bytes for given in (False, True)
+    )
+    assert with_it - without == footprint.COPIES_OF_SLOT * 4 * count

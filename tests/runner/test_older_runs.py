@@ -42,8 +42,9 @@ STATED = (
 )
 # What the recipe of its time had, and today's has otherwise.
 RECIPE = (
-    *("task.near_duplicate_rate=0.1", "ntm.write_shift_offset=0"),
-    *("ntm.perturbation.memory_noise=0.1", "ntm.perturbation.memory_clutter=1"),
+    *("task.near_duplicate_rate=0.1", "ntm.write_shift_offset=0", "optimizer.amsgrad=false"),
+    *("ntm.perturbation.state_drift=0.3", "ntm.perturbation.memory_noise=0.1"),
+    "ntm.perturbation.memory_clutter=1",
     *("ntm.perturbation.weighting_leak=0.3", "ntm.perturbation.weighting_drift=0.2"),
     *("trainer.clip_norm=10", "trainer.clip_norm_ratio=3", "trainer.state_clip_growth=1000"),
 )

@@ -37,10 +37,12 @@ RECIPES = {
         *("ntm.perturbation.memory_noise=0.1", "ntm.perturbation.memory_clutter=1"),
         *("ntm.perturbation.weighting_leak=0.3", "ntm.perturbation.weighting_drift=0.2"),
         *("trainer.clip_norm=10", "trainer.clip_norm_ratio=3", "trainer.weight_noise=0.02"),
-        "trainer.state_clip_growth=1000",
+        *("trainer.state_clip_growth=1000", "ntm.perturbation.state_drift=0.3"),
+        "optimizer.amsgrad=false",
     ),
     "priority_sort": (
         *("task=priority_sort", "controller.units=16", "task.max_items=5", "task.targets=4"),
+        *("task.lengths=batch", "trainer.state_clip_growth=30"),
     ),
     "associative_recall": (
         *("task=associative_recall", "controller.units=16", "task.max_items=3"),

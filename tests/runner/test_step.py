@@ -365,3 +365,34 @@ def test_a_batch_takes_as_many_compiled_calls_as_shards(
     calls = [op for op in graph.get_operations() if "PartitionedCall" in op.type]
     assert len(calls) == 2 + 1  # A gradient a shard, and the update.
     assert not [op.type for op in graph.get_operations() if "PyFunc" in op.type]
+
+
+@pytest.mark.parametrize("amsgrad", [True, False])
+def test_amsgrad_divides_by_the_largest_second_moment_so_far(
+    amsgrad: bool, composed: Compose
+) -> None:
+    """Reddi, Kale and Kumar 2018 (arXiv 1904.09237), algorithm 2, with the bias corrected."""
+    rate, beta, gradients = 0.1, 0.5, (1.0, 0.1)
+    options = {"learning_rate": rate, "beta_1": beta, "beta_2": beta, "amsgrad": amsgrad}
+    given = [f"optimizer.{name}={value}" for name, value in options.items()]
+    optimizer = build.optimizer_from(
+        composed(*TINY, *given, "optimizer.schedule=constant", "optimizer.epsilon=1e-9")
+    )
+    weight = keras.Variable([0.0])
+    expected, mean, square, largest = 0.0, 0.0, 0.0, 0.0
+    for step, gradient in enumerate(gradients, start=1):
+        optimizer.apply([keras.ops.convert_to_tensor([gradient])], [weight])
+        mean = beta * mean + (1 - beta) * gradient
+        square = beta * square + (1 - beta) * gradient**2
+        largest = max(largest, square) if amsgrad else square
+        corrected = largest / (1 - beta**step)
+        expected -= rate * mean / (1 - beta**step) / corrected**0.5
+        np.testing.assert_allclose(weight.numpy(), [expected], rtol=1e-5)
+
+
+def test_another_optimizer_trains_by_a_recipe_with_amsgrad(composed: Compose) -> None:
+    config = composed("optimizer=rmsprop")
+    assert config.optimizer.amsgrad
+    optimizer = build.optimizer_from(config)
+    assert isinstance(optimizer, keras.optimizers.RMSprop)
+    assert optimizer.rho == 0.95
