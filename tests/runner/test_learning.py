@@ -37,7 +37,7 @@ MACHINE = (
             "length=2,repeats=3",
             (
                 *("task=repeat_copy", "task.bits=4", "task.max_length=2", "task.max_repeats=3"),
-                "trainer.steps=1200",
+                "trainer.steps=2000",
             ),
             # Never an end marker would be one wrong bit; only the first copy right, eight.
             lambda scores: (
