@@ -45,6 +45,7 @@ def resolve(
     recipe.check(config, overrides)
     _check_names(overrides)
     _check_shape(config)
+    _check_amsgrad(config, overrides)
     config = with_types(config)
     constraints.check(config)
     config = saved.with_saved(config, overrides)
@@ -102,6 +103,16 @@ def _check_names(overrides: Sequence[str]) -> None:
         group, _, key = override.lstrip("+~").partition("=")[0].partition(".")
         if group in GROUPS and key in ("name", targets.TARGET):
             raise _named_by_itself(group, override)
+
+
+def _check_amsgrad(config: DictConfig, overrides: Sequence[str]) -> None:
+    """Refuse AMSGrad that a person asks of another optimizer than Adam; a recipe may set it."""
+    stated = any(o.lstrip("+").partition("=")[0] == "optimizer.amsgrad" for o in overrides)
+    if stated and config.optimizer.amsgrad and config.optimizer.name != "adam":
+        raise ConfigError(
+            f"optimizer.amsgrad=true does nothing with optimizer={config.optimizer.name}: "
+            "leave it out, or choose optimizer=adam."
+        )
 
 
 def _named_by_itself(group: str, given: str) -> ConfigError:

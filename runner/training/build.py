@@ -62,7 +62,7 @@ def optimizer_from(config: Any) -> keras.optimizers.Optimizer:
         rate if curve is None else Falling(curve, rate, config.trainer.steps)
     )
     settings["clipvalue"] = settings.pop("clip_value")
-    if name != "adam":
+    if name != "adam":  # A recipe sets it for whichever optimizer.
         del settings["amsgrad"]
     kind = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop}[name]
     return kind(name="optimizer", **settings)

@@ -333,6 +333,17 @@ def test_what_cannot_be_used_is_refused_with_what_would_be_right(
         checks.resolve(config, [override])
 
 
+def test_amsgrad_is_refused_of_another_optimizer_unless_a_recipe_set_it(
+    composed: Compose,
+) -> None:
+    stated = ["optimizer=rmsprop", "optimizer.amsgrad=true"]
+    with pytest.raises(ConfigError, match=r"does nothing with optimizer=rmsprop: leave it out"):
+        checks.resolve(composed(*stated), stated)
+    by_recipe, _ = checks.resolve(composed(stated[0]), stated[:1])
+    assert by_recipe.optimizer.amsgrad
+    checks.resolve(composed(stated[1]), stated[1:])
+
+
 def test_a_model_without_heads_has_no_animation_of_them(composed: Compose) -> None:
     stated = ["model=lstm", "figures.format=[png,gif]"]
     with pytest.raises(ConfigError, match=r"model=lstm has none: leave gif out"):

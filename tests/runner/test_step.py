@@ -390,7 +390,7 @@ def test_amsgrad_divides_by_the_largest_second_moment_so_far(
         np.testing.assert_allclose(weight.numpy(), [expected], rtol=1e-5)
 
 
-def test_another_optimizer_trains_by_a_recipe_with_amsgrad(composed: Compose) -> None:
+def test_a_recipe_with_amsgrad_serves_another_optimizer(composed: Compose) -> None:
     config = composed("optimizer=rmsprop")
     assert config.optimizer.amsgrad
     optimizer = build.optimizer_from(config)
