@@ -273,8 +273,8 @@ def typed(made: Mapping[str, Any], config: DictConfig, path: Path) -> DictConfig
     """A saved configuration with the types of the schema; `path` is where it was found.
 
     A key that has another name today stands under that one, see `runner.config.names`. A key that
-    it is too old to have gets its default without a recipe, since the run was not made with what
-    its recipe asks for today; in an option that is not in conf/, that of `config`.
+    it is too old to have gets its value without a recipe (recipe=none), since the run was not made
+    with what a training has today; in an option that is not in conf/, that of `config`.
     """
     result = OmegaConf.structured(Config)
     try:
@@ -286,8 +286,9 @@ def typed(made: Mapping[str, Any], config: DictConfig, path: Path) -> DictConfig
             values = {**in_force, **targets.without_recipe(group, name), **node}
             result[group] = _typed_group(group, values)
             made[group] = OmegaConf.to_container(result[group])
-        defaults: Any = OmegaConf.load(CONF / "config.yaml")
-        result.merge_with({key: defaults[key] for key in result if key not in GROUPS}, made)
+        plain: Any = OmegaConf.load(CONF / "config.yaml")
+        plain.trainer.merge_with(OmegaConf.load(CONF / "recipe" / "none.yaml").trainer)
+        result.merge_with({key: plain[key] for key in result if key not in GROUPS}, made)
     except (KeyError, TypeError, OmegaConfBaseException) as error:
         raise _of_no_run(path, error) from None
     return result

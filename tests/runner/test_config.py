@@ -115,8 +115,10 @@ def test_a_pair_without_a_recipe_falls_back_to_the_plain_machine(composed: Compo
 
 
 def test_no_recipe_is_the_plain_machine(composed: Compose) -> None:
-    """The values of config.yaml itself, and nothing else that trains."""
+    """The values of config.yaml itself, but for the rules that every recipe shares."""
     neutral: Any = OmegaConf.to_container(OmegaConf.load(ROOT / "conf/config.yaml"))
+    shared = {"ema_decay": None, "restarts": 0, "rollback": False}
+    neutral["trainer"] |= shared
     for task in TASKS:
         config = composed(f"task={task}", "recipe=none")
         assert config.ntm == neutral["ntm"]
@@ -132,8 +134,17 @@ def test_no_recipe_is_the_plain_machine(composed: Compose) -> None:
     assert not neutral["ntm"]["write_gate_offset"]
     assert not neutral["ntm"]["write_shift_offset"]
     assert set(neutral["ntm"]["perturbation"].values()) == {0.0}
-    bounds = ("clip_norm", "clip_norm_ratio", "ema_decay", "weight_noise", "curriculum")
+    bounds = ("clip_norm", "clip_norm_ratio", "weight_noise", "curriculum")
     assert {neutral["trainer"][key] for key in bounds} == {None}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_recipe_begins_again_goes_back_and_averages_by_one_rule(
+    task: str, composed: Compose
+) -> None:
+    trainer = composed(f"task={task}").trainer
+    assert (trainer.ema_decay, trainer.restarts) == (0.99, 4)
+    assert trainer.rollback is (task != "ngrams")  # Its seeds were confirmed without.
 
 
 def test_a_recipe_that_does_not_exist_is_refused(composed: Compose) -> None:

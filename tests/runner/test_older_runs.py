@@ -47,6 +47,7 @@ RECIPE = (
     "ntm.perturbation.memory_clutter=1",
     *("ntm.perturbation.weighting_leak=0.3", "ntm.perturbation.weighting_drift=0.2"),
     *("trainer.clip_norm=10", "trainer.clip_norm_ratio=3", "trainer.state_clip_growth=1000"),
+    *("trainer.restarts=0", "trainer.rollback=false"),
 )
 MADE_WITH = ntm.Perturbation(
     state_noise=0.3,
