@@ -18,10 +18,11 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class _Interrupt:
     """What has come of a signal so far.
 
-    inside: how many `as_exceptions` this is in; came: whether a signal has come inside of them.
+    held: how many `held` this is in, and waiting: whether a signal came inside of them; inside: how
+    many `as_exceptions` this is in, and came: whether a signal came inside of these.
     """
 
-    held = False
+    held = 0
     waiting = False
     inside = 0
     came = False
@@ -43,7 +44,8 @@ def as_exceptions() -> Iterator[None]:
         return
     before = {number: signal.getsignal(number) for number in SIGNALS}
     if not _interrupt.inside:
-        _interrupt.held = _interrupt.waiting = _interrupt.came = False
+        _interrupt.held = 0
+        _interrupt.waiting = _interrupt.came = False
     if not _interrupt.came:
         for number, handler in before.items():
             if handler is not signal.SIG_IGN:  # as of a job that a shell runs in the background
@@ -60,13 +62,13 @@ def as_exceptions() -> Iterator[None]:
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Put a signal that comes inside off until the end."""
-    _interrupt.held = True
+    """Put a signal that comes inside off until the end, of the outermost one."""
+    _interrupt.held += 1
     try:
         yield
     finally:
-        _interrupt.held = False
-    if _interrupt.waiting:
+        _interrupt.held -= 1
+    if _interrupt.waiting and not _interrupt.held:
         _interrupt.waiting = False
         raise KeyboardInterrupt
 

@@ -275,10 +275,11 @@ class Training:
         seed = self._seed(progress.restarts + 1)
         config = OmegaConf.merge(self.config, {"seed": seed})
         model = build.model_from(config, self.task)  # An interrupt until here changes nothing.
-        progress.restarts += 1
-        progress.began = progress.step
-        self.step.restart(model, seed)
-        self.watcher.began_again(self._end())
+        with interrupts.held():
+            progress.restarts += 1
+            progress.began = progress.step
+            self.step.restart(model, seed)
+            self.watcher.began_again(self._end())
 
     def _seed(self, restarts: int) -> int:
         """The seed of the weights, and their noise, after so many new beginnings."""
@@ -347,7 +348,10 @@ class Training:
         return steps * self.config.trainer.batch_size / seconds if seconds > 0 else 0.0
 
     def _evaluate(self) -> None:
-        """Evaluate the present weights, and tell the watcher."""
+        """Evaluate the present weights, tell all who look on, and go back if they are bad.
+
+        What a checkpoint says was evaluated is not evaluated again, so all of it is done or none.
+        """
         progress = self.progress
         self._log()
         results = self._results()
@@ -355,10 +359,10 @@ class Training:
         with interrupts.held():
             progress.evaluations.append({"step": progress.step, "results": numbers})
             self.watcher.evaluated(progress.step, results)
+            for observer in self.observers:
+                observer.after_evaluation(progress.step, self)
             if self.rollback:
                 self._go_back_if_lost(self.rollback)
-        for observer in self.observers:
-            observer.after_evaluation(progress.step, self)
 
     def _go_back_if_lost(self, rollback: Rollback) -> None:
         """Keep the weights that were just evaluated, or return to those that were kept."""

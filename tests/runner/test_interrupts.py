@@ -42,6 +42,17 @@ def test_a_held_signal_waits(number: int) -> None:
     assert done == ["the rest of what was held"]
 
 
+def test_a_signal_waits_for_the_end_of_all_that_is_held() -> None:
+    done = []
+    with pytest.raises(KeyboardInterrupt), interrupts.as_exceptions():
+        with interrupts.held():
+            with interrupts.held():
+                send(signal.SIGTERM)
+            done.append("the rest of the outer one")
+        done.append("what comes after")
+    assert done == ["the rest of the outer one"]
+
+
 def test_a_second_signal_is_ignored() -> None:
     with pytest.raises(KeyboardInterrupt), interrupts.as_exceptions():
         try:

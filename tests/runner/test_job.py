@@ -25,6 +25,7 @@ from runner import job
 from runner.config import saved
 from runner.config.schema import task_from
 from runner.errors import ConfigError, RunError
+from runner.reporting import observers
 from runner.store import checkpoint
 from runner.training import build
 from runner.training.step import TrainingStep
@@ -180,7 +181,7 @@ def event_points(directory: Path) -> list[tuple[str, int]]:
 @pytest.mark.parametrize(
     "moment",
     [
-        "evaluation",
+        *("evaluation", "pictures"),
         *(pytest.param(moment, marks=pytest.mark.slow) for moment in (*range(1, 9), "figures")),
     ],
 )
@@ -192,7 +193,7 @@ def test_the_record_of_a_broken_run_is_that_of_an_unbroken_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Between two points of the curve, while it evaluates or draws: whenever the signal comes."""
-    call = TrainingStep.__call__
+    call, look = TrainingStep.__call__, observers.Brief.after_evaluation
 
     def at_step(self: TrainingStep, *batch: Any) -> Any:
         result = call(self, *batch)
@@ -204,8 +205,15 @@ def test_the_record_of_a_broken_run_is_that_of_an_unbroken_one(
     def interrupted(*arguments: Any) -> Any:
         raise KeyboardInterrupt
 
+    def at_evaluation(*arguments: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.1)
+        look(*arguments)
+
     with monkeypatch.context() as patch:
         patch.setattr(TrainingStep, "__call__", at_step)
+        if moment == "pictures":
+            patch.setattr(observers.Brief, "after_evaluation", at_evaluation)
         if moment == "evaluation":
             patch.setattr(Training, "_results", interrupted)
         if moment == "figures":

@@ -1,6 +1,9 @@
 """A training that stays near what a guess without memory reaches begins again."""
 
 import json
+import os
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from runner.config.schema import task_from
 from runner.store import checkpoint
 from runner.training import plateau
 from runner.training.step import TrainingStep
+from runner.training.train import Training
 from tasks import Batch
 
 from .conftest import LONGEST, TINY_MACHINE, Compose
@@ -41,6 +45,12 @@ def run(config: DictConfig, directory: Path) -> dict[str, Any]:
     job.run(config, directory)
     metrics: dict[str, Any] = json.loads((directory / "metrics.json").read_text())
     return metrics
+
+
+def losses(directory: Path) -> list[float]:
+    """Of each step of a training."""
+    curve = json.loads((directory / "history.json").read_text())["training"]
+    return [point["loss_bits"] for point in curve]
 
 
 @pytest.fixture(scope="module")
@@ -193,3 +203,35 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_been(
     metrics = run(config, tmp_path)
     assert metrics["evaluation"] == restarted[0]["evaluation"]
     assert metrics["steps"] == ALL_STEPS
+
+
+def test_a_signal_while_it_begins_again_waits_until_it_has(
+    restarted: tuple[dict[str, Any], Path],
+    composed: Compose,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else the checkpoint would have the old weights, counted as those of the new beginning."""
+    restart, begin_again = TrainingStep.restart, Training._begin_again
+    begun_again = []
+
+    def noted(self: Training) -> None:
+        begun_again.append(self.progress.step)
+        begin_again(self)
+
+    def interrupted(self: TrainingStep, *arguments: Any) -> None:
+        if begun_again:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.1)
+        restart(self, *arguments)
+
+    config = composed(*TINY)
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "_begin_again", noted)
+        patch.setattr(TrainingStep, "restart", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(config, tmp_path)
+    assert begun_again == [RESTART_AT]
+    metrics = run(config, tmp_path)
+    assert (metrics["restarts"], metrics["steps"]) == (RESTARTS, ALL_STEPS)
+    assert losses(tmp_path) == losses(restarted[1])

@@ -10,6 +10,7 @@ import pytest
 from omegaconf import DictConfig
 
 from runner import job
+from runner.reporting import observers
 from runner.store import checkpoint
 from runner.training import plateau
 from runner.training.rollback import is_lost
@@ -125,6 +126,23 @@ def test_it_does_not_go_back_unless_it_is_asked_to(
     seen: Seen, composed: Compose, tmp_path: Path
 ) -> None:
     assert run(composed(*TINY, "trainer.rollback=false"), tmp_path)["rollbacks"] == 0
+
+
+def test_who_looks_on_sees_the_weights_that_were_evaluated(
+    seen: Seen, composed: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not those that it went back to: their picture stands beside the loss of these."""
+    looked: dict[int, np.ndarray] = {}
+
+    def look(_: observers.Brief, number: int, training: Training) -> None:
+        assert training.step.average is not None
+        looked[number] = training.step.average.variable.numpy()
+
+    monkeypatch.setattr(observers.Brief, "after_evaluation", look)
+    run(composed(*TINY), tmp_path)
+    assert looked.keys() == FOUND.keys()
+    for step, weights in looked.items():
+        np.testing.assert_array_equal(weights, seen.average[step])
 
 
 @pytest.mark.parametrize("last", [3, 4, 5])
