@@ -36,6 +36,11 @@ class Search(OptunaSweeper):
         from optuna.exceptions import ExperimentalWarning
         from optuna.trial import TrialState
 
+        if self.sweeper.n_trials < 1:
+            raise ConfigError(
+                f"hydra.sweeper.n_trials={self.sweeper.n_trials} must be at least 1: it is the "
+                "number of runs of the search."
+            )
         self._leave_out_what_is_given(arguments)
         study = self._study()
         trials = study.get_trials(deepcopy=False)

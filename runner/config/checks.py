@@ -107,7 +107,7 @@ def _check_names(overrides: Sequence[str]) -> None:
 
 def _check_amsgrad(config: DictConfig, overrides: Sequence[str]) -> None:
     """Refuse AMSGrad that a person asks of another optimizer than Adam; a recipe may set it."""
-    stated = any(o.lstrip("+").partition("=")[0] == "optimizer.amsgrad" for o in overrides)
+    stated = any(re.match(r"\+*optimizer(\.amsgrad=|=\{.*\bamsgrad\b)", o) for o in overrides)
     if stated and config.optimizer.amsgrad and config.optimizer.name != "adam":
         raise ConfigError(
             f"optimizer.amsgrad=true does nothing with optimizer={config.optimizer.name}: "
@@ -151,6 +151,11 @@ def _check_together(config: DictConfig) -> None:
         raise ConfigError(
             f"trainer.profile={steps} must be the first and the last step of the profile, such as "
             "[100,110]."
+        )
+    if steps is not None and steps[0] > config.trainer.steps:
+        raise ConfigError(
+            f"trainer.profile={steps} begins after the last step: state steps of the training, "
+            f"which has trainer.steps={config.trainer.steps}."
         )
 
 

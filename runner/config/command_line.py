@@ -21,6 +21,7 @@ from runner.config.targets import CONF
 from runner.errors import ConfigError
 
 CASES = "evaluate.cases="
+PRESETS = ("experiment", "recipe")  # groups of which a run may have no option
 
 
 def complete(arguments: Sequence[str]) -> list[str]:
@@ -39,17 +40,24 @@ def complete(arguments: Sequence[str]) -> list[str]:
 
 
 def _refuse_no_option(argument: str) -> None:
-    """Refuse `task=null`: Hydra's own message would not name the group.
+    """Refuse `task=null`, `~task` and `=5`: Hydra's own messages would not name the group.
 
-    Nor is `experiment=paper/_common` one: a file with such a name is a part of others.
+    Nor is `experiment=paper/_common` an option: a file with such a name is a part of others.
     """
-    group, equals, option = argument.partition("=")
+    key, equals, option = argument.partition("=")
+    group = key.removeprefix("~")
+    if equals and not key:
+        raise ConfigError(f"{argument} names no key: write key=value, such as seed=5.")
     if equals and "/_" in f"/{option}" and (CONF / group / f"{option}.yaml").is_file():
         options = ", ".join(sorted(options_of(group)))
         raise ConfigError(f"{argument} is a part of other options, which are {options}.")
-    if equals and group in GROUPS and option.strip().lower() in ("null", "", "~"):
+    removed = key != group or (equals and option.strip().lower() in ("null", "", "~"))
+    if removed and group in (*GROUPS, *PRESETS):
+        leave = "leave it out, or " if group in PRESETS else ""
         options = ", ".join(sorted(options_of(group)))
-        raise ConfigError(f"{argument} chooses nothing: write {group}=... with one of {options}.")
+        raise ConfigError(
+            f"{argument} chooses nothing: {leave}write {group}=... with one of {options}."
+        )
 
 
 def _with_name_of_today(argument: str) -> str:

@@ -32,7 +32,10 @@ def in_words(config: Any, overrides: Sequence[str], choices: Mapping[str, Any]) 
     overrides: as stated; choices: the option of each group that was chosen.
     """
     pair = f"{choices['task']}/{choices['controller']}"
-    if config.recipe is None:
+    if config.init_from is not None:
+        own = f" (recipe {config.recipe})" if config.recipe else ""
+        text = f"the weights and the values of {config.init_from}{own}"
+    elif config.recipe is None:
         task = f"{choices['task']}/"
         others = sorted(name for name in options_of(GROUP) if name.startswith(task))
         hint = f" (recipe=... takes that of another: {', '.join(others)})" if others else ""
@@ -40,7 +43,8 @@ def in_words(config: Any, overrides: Sequence[str], choices: Mapping[str, Any]) 
     elif config.recipe == NONE:
         text = "no recipe: the plain machine"
     else:
-        of_another = f" (there is none for {pair})" if config.recipe != pair else ""
+        lacks = config.recipe != pair == choices.get(GROUP, pair)
+        of_another = f" (there is none for {pair})" if lacks else ""
         text = f"recipe {config.recipe}{of_another}"
     changed = [given for given in overrides if given.lstrip("+~").startswith(PARTS)]
     return f"{text}, with {' '.join(changed)}" if changed else text

@@ -8,7 +8,7 @@ DIR alone is enough. What the saved weights or an exact continuation rule out is
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +182,7 @@ def warm_started_config(
     check_model("init_from", init_from)
     saved = load(init_from, config)
     result = _over(saved, config, overrides, None, "when a training begins with a run's weights")
-    if "trainer.restarts" not in {override.partition("=")[0] for override in overrides}:
+    if "trainer.restarts" not in {key for _, key, _ in _stated(overrides)}:
         result.trainer.restarts = 0  # A new beginning would have other weights.
     before, after = task_from(saved), task_from(result)
     for what in ("input_dim", "output_dim"):
@@ -323,30 +323,49 @@ def _over(
     result = saved.copy()
     for key in (*WHERE, *([] if free else ["init_from"])):
         result[key] = config[key]
-    for override in OverridesParser.create().parse_overrides(list(overrides)):
-        key = override.key_or_group
+    for override, key, value in _stated(overrides):
         if key in (*WHERE, "init_from"):
             continue
-        if key == "experiment" and override.value() is not None:
+        if key == "experiment" and value is not None:
             raise ConfigError(
-                f"{override.input_line} cannot be used {when}: state the values that should "
+                f"{override} cannot be used {when}: state the values that should "
                 f"differ one by one. {may}"
             )
-        is_choice = key in GROUPS and isinstance(override.value(), str)
+        is_choice = key in GROUPS and isinstance(value, str)
         if is_choice:
             given, was = config[key].name, saved[key].name
         else:
             given, was = OmegaConf.select(config, key), OmegaConf.select(saved, key)
         if given == was:
             continue
+        if key == "recipe":
+            raise ConfigError(
+                f"{override} cannot be used {when}: its values are those of the run. "
+                f"State the values that should differ one by one. {may}"
+            )
         if _is_free(key, free) and not (is_choice and free):
             OmegaConf.update(result, key, OmegaConf.select(config, key), merge=False)
         else:
             raise ConfigError(
-                f"{override.input_line} cannot be used {when}: the run was made with {key}={was}. "
-                f"{may}"
+                f"{override} cannot be used {when}: the run was made with {key}={was}. {may}"
             )
     return result
+
+
+def _stated(overrides: Sequence[str]) -> Iterator[tuple[str, str, Any]]:
+    """Each override with the key and the value that it states.
+
+    `trainer={steps: 20}` states `trainer.steps` alone: what it does not name stays.
+    """
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        text = str(override.input_line)
+        parts = [(override.key_or_group, override.value())]
+        while parts:
+            key, value = parts.pop()
+            if isinstance(value, dict) and value:
+                parts += [(f"{key}.{name}", each) for name, each in reversed(value.items())]
+            else:
+                yield text, key, value
 
 
 def _is_free(key: str, free: Sequence[str] | None) -> bool:

@@ -31,7 +31,7 @@ from runner.config.constraints import (
     share,
 )
 from runner.errors import ConfigError
-from tasks import Task
+from tasks import Task, format_case
 
 ACTIVATIONS = typing.get_args(Activation)
 
@@ -226,12 +226,13 @@ def task_from(config: DictConfig) -> Task:
 def cases_from(config: DictConfig, task: Task) -> list[str]:
     """Return the cases that a run is evaluated on: a training also on the one that decides.
 
+    However it is written, a case has one name, that of `tasks.cases.format_case`.
+
     Raises ConfigError if the task does not have one of them.
     """
     try:
-        cases = list(config.evaluate.cases or task.cases())
-        for case in cases:
-            task.parse_case(case)
+        named = config.evaluate.cases or task.cases()
+        cases = list(dict.fromkeys(format_case(task.parse_case(case)) for case in named))
     except ValueError as error:
         raise ConfigError(f"{error}.") from None
     if config.mode == "train" and task.solved_case() not in cases:

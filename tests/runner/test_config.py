@@ -159,6 +159,11 @@ def test_a_recipe_that_does_not_exist_is_refused(composed: Compose) -> None:
         ([], "recipe copy/lstm"),
         (["ntm.n_width=9", "seed=3"], "recipe copy/lstm, with ntm.n_width=9"),
         (["recipe=none"], "no recipe: the plain machine"),
+        (["recipe=copy/dense"], "recipe copy/dense"),
+        (
+            ["init_from=models/copy", "trainer.steps=9"],
+            "the weights and the values of models/copy (recipe copy/lstm), with trainer.steps=9",
+        ),
         (
             ["task=ngrams", "controller=wide_dense"],
             "recipe ngrams/lstm (there is none for ngrams/wide_dense)",
@@ -168,6 +173,7 @@ def test_a_recipe_that_does_not_exist_is_refused(composed: Compose) -> None:
 def test_the_recipe_in_force_is_told(overrides: list[str], words: str, composed: Compose) -> None:
     chosen = dict(override.split("=") for override in overrides)
     choices = {"task": "copy", "controller": "lstm"} | chosen
+    choices = {"recipe": "{task}/{controller}".format(**choices)} | choices
     assert recipe.in_words(composed(*overrides), overrides, choices) == words
 
 
@@ -301,6 +307,10 @@ def test_a_recipe_goes_under_an_experiment_and_the_command_line(composed: Compos
         ("evaluate.cases=['lenght=3']", "did you mean 'length'?"),
         ("evaluate.cases=[]", "evaluate.cases=[] is empty"),
         ("trainer.profile=[5,4]", "trainer.profile=[5, 4] must be the first and the last step"),
+        (
+            "trainer.profile=[10001,10002]",
+            "begins after the last step: state steps of the training",
+        ),
         ("trainer.profile=[0,4]", "trainer.profile=[0, 4] must be the first and the last step"),
         ("evaluate.cases=[[length=3]]", "evaluate.cases=[['length=3']] must be a plain list"),
         ("evaluate.sequences=0", "evaluate.sequences=0 must be at least 1"),
@@ -376,6 +386,32 @@ def test_a_number_that_float32_takes_for_zero_is_not_refused(composed: Compose) 
 def test_a_group_without_an_option_is_refused(group: str, nothing: str) -> None:
     with pytest.raises(ConfigError, match=f"{group}={nothing} chooses nothing"):
         command_line.complete([f"{group}={nothing}"])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("recipe=null", "recipe=null chooses nothing: leave it out, or write recipe=..."),
+        ("experiment=null", "experiment=null chooses nothing: leave it out, or write experiment"),
+        ("~task", "~task chooses nothing: write task=... with one of associative_recall, copy,"),
+        ("=5", "=5 names no key: write key=value"),
+    ],
+)
+def test_what_chooses_nothing_is_refused_with_what_could_be_chosen(
+    given: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        command_line.complete([given])
+
+
+def test_a_case_has_one_name_however_it_is_written(composed: Compose) -> None:
+    """The result of the deciding case says whether the task is solved: it is found by its name."""
+    written = (
+        "evaluate.cases=['repeats=10, length=010','length=20,repeats=3','length=10,repeats=10']"
+    )
+    config = composed("task=repeat_copy", written)
+    cases = schema.cases_from(config, schema.task_from(config))
+    assert cases == ["length=10,repeats=10", "length=20,repeats=3"]
 
 
 def test_the_references_of_a_command_line_are_not_looked_up(composed: Compose) -> None:

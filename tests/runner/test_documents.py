@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -49,6 +52,31 @@ def named(path: Path) -> str:
 def test_the_tables_are_what_the_files_give(path: Path) -> None:
     text = path.read_text()
     assert tables.with_tables(text) == text, "python docs/results/tables.py writes the tables"
+
+
+def test_the_files_of_a_task_and_a_controller_of_ones_own_work_as_they_stand(
+    tmp_path: Path,
+) -> None:
+    """Each block that names a file is that file."""
+    text = (ROOT / "docs" / "extending.md").read_text()
+    for block in re.findall(r"```(?:python|yaml)\n(.*?)```", text, re.DOTALL):
+        named = re.search(r"^# ~/my/(\S+?);?(?: .*)?$", block, re.MULTILINE)
+        if named:
+            path = tmp_path / named[1]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block)
+    stated = ["task=reverse_copy", "controller=gru", "recipe=copy/lstm", "trainer.steps=1"]
+    small = ["evaluate.sequences=2", "evaluate.cases=[length=20]", "figures.format=[]"]
+    command = [sys.executable, "run.py", "--config-dir", f"{tmp_path}/conf", *stated, *small]
+    where = {"PYTHONPATH": str(tmp_path), "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        [*command, f"hydra.run.dir={tmp_path}/run"],
+        cwd=ROOT, env=os.environ | where, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    made: Any = OmegaConf.load(tmp_path / "run/.hydra/config.yaml")
+    assert made.task._target_ == "my_tasks.ReverseCopy"
+    assert made.controller._target_ == "my_controllers.gru"
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=named)

@@ -52,7 +52,7 @@ def settled(composed: Compose, *overrides: str) -> DictConfig:
     config = composed(*chosen)
     for key, _, value in (override.partition("=") for override in stated):
         if key != "experiment":
-            OmegaConf.update(config, key, yaml.safe_load(value))
+            OmegaConf.update(config, key.lstrip("+"), yaml.safe_load(value))
     return checks.resolve(config, complete)[0]
 
 
@@ -189,6 +189,19 @@ def test_a_training_from_saved_weights_changes_all_but_what_they_belong_to(
     assert config == expected
 
 
+def test_a_map_states_what_it_names_and_nothing_else(run_folder: Path, composed: Compose) -> None:
+    """The rest stays that of the run, which has another memory than a recipe."""
+    by_map = settled(composed, f"init_from={run_folder}", "ntm={n_width: 99, gate_offset: 0.5}")
+    by_keys = settled(composed, f"init_from={run_folder}", "ntm.n_width=99", "ntm.gate_offset=0.5")
+    assert by_map == by_keys
+    assert by_map.ntm.m_depth == 12
+
+
+def test_new_beginnings_are_left_to_who_asks_for_them(run_folder: Path, composed: Compose) -> None:
+    for stated in ("trainer.restarts=2", "++trainer.restarts=2", "trainer={restarts: 2}"):
+        assert settled(composed, f"init_from={run_folder}", stated).trainer.restarts == 2, stated
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -198,6 +211,7 @@ def test_a_training_from_saved_weights_changes_all_but_what_they_belong_to(
         ("task=copy", "an input_dim of 8, and this copy has one of 10"),
         ("task.bits=7", "an input_dim of 8, and this associative_recall has one of 9"),
         ("experiment=quick", "experiment=quick cannot be used"),
+        ("recipe=none", "recipe=none cannot be used when a training begins with a run's weights"),
         ("resume=elsewhere", "leave one of them out"),
     ],
 )

@@ -106,6 +106,11 @@ def test_a_search_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
     assert best.best_value == min([*first.jobs.values(), *second.jobs.values()])
 
 
+def test_a_search_of_no_trial_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"hydra\.sweeper\.n_trials=0 must be at least 1"):
+        searched(tmp_path, Launcher(), 0)
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_a_failed_trial_is_no_end_of_a_search(tmp_path: Path) -> None:
     launcher = Launcher(bound=0.0)
