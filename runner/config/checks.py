@@ -7,7 +7,7 @@ composed to what runs.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -45,10 +45,10 @@ def resolve(
     recipe.check(config, overrides)
     _check_names(overrides)
     _check_shape(config)
-    _check_amsgrad(config, overrides)
     config = with_types(config)
     constraints.check(config)
     config = saved.with_saved(config, overrides)
+    _check_beside(config, overrides)
     return config, validate(config, here)
 
 
@@ -105,14 +105,39 @@ def _check_names(overrides: Sequence[str]) -> None:
             raise _named_by_itself(group, override)
 
 
-def _check_amsgrad(config: DictConfig, overrides: Sequence[str]) -> None:
-    """Refuse AMSGrad that a person asks of another optimizer than Adam; a recipe may set it."""
-    stated = any(re.match(r"\+*optimizer(\.amsgrad=|=\{.*\bamsgrad\b)", o) for o in overrides)
-    if stated and config.optimizer.amsgrad and config.optimizer.name != "adam":
-        raise ConfigError(
-            f"optimizer.amsgrad=true does nothing with optimizer={config.optimizer.name}: "
-            "leave it out, or choose optimizer=adam."
-        )
+# Values that act only beside another one: the key, whether the value asks for something, whether
+# the other one lets it, and the key of that.
+BESIDE: tuple[tuple[str, Callable[[Any], bool], Callable[[Any], bool], str], ...] = (
+    (
+        "optimizer.amsgrad",
+        bool,
+        lambda config: config.optimizer.name == "adam",
+        "optimizer=adam",
+    ),
+    (
+        "trainer.quadratic_clip",
+        bool,
+        lambda config: config.trainer.clip_norm or config.trainer.clip_norm_ratio,
+        "trainer.clip_norm=... or trainer.clip_norm_ratio=...",
+    ),
+    (
+        "trainer.state_clip_growth",
+        lambda growth: growth != 1,
+        lambda config: config.ntm.state_clip_norm,
+        "ntm.state_clip_norm=...",
+    ),
+)
+
+
+def _check_beside(config: DictConfig, overrides: Sequence[str]) -> None:
+    """Refuse what a person asks for and what would do nothing; a recipe may set it."""
+    stated = {key for _, key, _ in saved.stated_values(overrides)}
+    for key, asked, acts, other in BESIDE:
+        value = OmegaConf.select(config, key)
+        if key in stated and asked(value) and not acts(config):
+            raise ConfigError(
+                f"{key}={value} does nothing without {other}: leave it out, or state that."
+            )
 
 
 def _named_by_itself(group: str, given: str) -> ConfigError:

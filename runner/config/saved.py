@@ -182,7 +182,7 @@ def warm_started_config(
     check_model("init_from", init_from)
     saved = load(init_from, config)
     result = _over(saved, config, overrides, None, "when a training begins with a run's weights")
-    if "trainer.restarts" not in {key for _, key, _ in _stated(overrides)}:
+    if "trainer.restarts" not in {key for _, key, _ in stated_values(overrides)}:
         result.trainer.restarts = 0  # A new beginning would have other weights.
     before, after = task_from(saved), task_from(result)
     for what in ("input_dim", "output_dim"):
@@ -323,7 +323,7 @@ def _over(
     result = saved.copy()
     for key in (*WHERE, *([] if free else ["init_from"])):
         result[key] = config[key]
-    for override, key, value in _stated(overrides):
+    for override, key, value in stated_values(overrides):
         if key in (*WHERE, "init_from"):
             continue
         if key == "experiment" and value is not None:
@@ -352,7 +352,7 @@ def _over(
     return result
 
 
-def _stated(overrides: Sequence[str]) -> Iterator[tuple[str, str, Any]]:
+def stated_values(overrides: Sequence[str]) -> Iterator[tuple[str, str, Any]]:
     """Each override with the key and the value that it states.
 
     `trainer={steps: 20}` states `trainer.steps` alone: what it does not name stays.

@@ -354,15 +354,40 @@ def test_what_cannot_be_used_is_refused_with_what_would_be_right(
         checks.resolve(config, [override])
 
 
-def test_amsgrad_is_refused_of_another_optimizer_unless_a_recipe_set_it(
-    composed: Compose,
+@pytest.mark.parametrize(
+    ("stated", "message"),
+    [
+        (
+            ("optimizer.amsgrad=true", "optimizer=rmsprop"),
+            "optimizer.amsgrad=True does nothing without optimizer=adam",
+        ),
+        (
+            ("optimizer={amsgrad: true}", "optimizer=rmsprop"),
+            "optimizer.amsgrad=True does nothing without optimizer=adam",
+        ),
+        (
+            ("trainer.quadratic_clip=true",),
+            "trainer.quadratic_clip=True does nothing without trainer.clip_norm=... or",
+        ),
+        (
+            ("trainer.state_clip_growth=10", "ntm.state_clip_norm=null"),
+            "trainer.state_clip_growth=10.0 does nothing without ntm.state_clip_norm=...",
+        ),
+    ],
+)
+def test_what_would_do_nothing_is_refused(
+    stated: tuple[str, ...], message: str, composed: Compose
 ) -> None:
-    stated = ["optimizer=rmsprop", "optimizer.amsgrad=true"]
-    with pytest.raises(ConfigError, match=r"does nothing with optimizer=rmsprop: leave it out"):
+    """Where a person asks for it; beside what lets it act it is not."""
+    with pytest.raises(ConfigError, match=re.escape(message)):
         checks.resolve(composed(*stated), stated)
-    by_recipe, _ = checks.resolve(composed(stated[0]), stated[:1])
-    assert by_recipe.optimizer.amsgrad
-    checks.resolve(composed(stated[1]), stated[1:])
+    acting = [*stated[:1], "trainer.clip_norm=1", "ntm.state_clip_norm=1"]
+    checks.resolve(composed(*acting), acting)
+
+
+def test_what_would_do_nothing_may_be_in_a_recipe(composed: Compose) -> None:
+    config, _ = checks.resolve(composed("optimizer=rmsprop"), ["optimizer=rmsprop"])
+    assert config.optimizer.amsgrad
 
 
 def test_a_model_without_heads_has_no_animation_of_them(composed: Compose) -> None:
