@@ -5,7 +5,9 @@ gradients, and these do not lead back (docs/lab/copy.md). So each scheduled eval
 excess bits of the deciding case (`runner.training.plateau`) with the fewest so far. A machine that
 had found how to use its memory and now has half as many excess bits again, and one more, goes on
 from the last evaluation that was not as bad: from the average of its weights, if there is one, and
-without momentum. The steps that were lost count.
+without momentum. AMSGrad's largest second moments so far stay: they hold the gradients that undid
+the task, and would let them undo it again if they went back as well. The steps that were lost
+count.
 
 Chowdhery et al. 2022 (PaLM, arXiv 2204.02311, section 5.1) went back by hand where a loss spiked.
 """

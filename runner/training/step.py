@@ -219,10 +219,14 @@ class TrainingStep:
 
     @property
     def lasting(self) -> list[Any]:
-        """Of `variables` those that `settle` goes on from, once they are what they were before."""
+        """Of `variables` those that `settle` goes on from, once they are what they were before.
+
+        AMSGrad's largest second moments so far are not: what undid a task would undo it again.
+        """
         weights = self.weights if self.average is None else self.average.variable
         slots = [v for v in self.optimizer.variables if v is not self.optimizer.iterations]
-        return [weights, *(v for v in slots if not _is_momentum(v)), self.clipping.norm_mean]
+        kept = [v for v in slots if not _is_momentum(v) and not _is_largest(v)]
+        return [weights, *kept, self.clipping.norm_mean]
 
     def settle(self) -> None:
         """Go on from the average of the weights, if there is one, and without momentum."""
@@ -302,6 +306,10 @@ class TrainingStep:
 
 def _is_momentum(variable: keras.Variable) -> bool:
     return str(variable.name).endswith("momentum")
+
+
+def _is_largest(variable: keras.Variable) -> bool:
+    return str(variable.name).endswith("velocity_hat")
 
 
 def _numbers(

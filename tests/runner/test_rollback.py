@@ -26,7 +26,7 @@ TINY = (
     *TINY_MACHINE,
     f"trainer.steps={STEPS}",
     *("trainer.evaluate_every=1", "trainer.checkpoint_every=1000", "trainer.log_every=1"),
-    *(f"evaluate.cases=['{LONGEST}']", "evaluate.sequences=10", "trainer.rollback=true"),
+    *(f"evaluate.cases=['{LONGEST}']", "evaluate.sequences=10", "optimizer.amsgrad=true"),
 )
 
 
@@ -37,6 +37,7 @@ class Seen:
         self.weights: dict[int, np.ndarray] = {}
         self.momentum: dict[int, np.ndarray] = {}
         self.average: dict[int, np.ndarray] = {}
+        self.largest: dict[str, dict[int, np.ndarray]] = {"step": {}, "evaluation": {}}
 
 
 @pytest.fixture
@@ -48,13 +49,15 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
     def watched(self: TrainingStep, *batch: Any) -> Any:
         number = int(self.optimizer.iterations.numpy()) + 1
         found.weights[number] = self.weights.numpy()
-        found.momentum[number] = self.optimizer.variables[1].numpy()
+        found.momentum[number] = slot(self, "momentum")
+        found.largest["step"][number] = slot(self, "velocity_hat")
         return call(self, *batch)
 
     def scripted(self: Training) -> dict[str, dict[str, Any]]:
         step, scores = self.progress.step, results(self)
         assert self.step.average is not None
         found.average[step] = self.step.average.variable.numpy()
+        found.largest["evaluation"][step] = slot(self.step, "velocity_hat")
         scores[self.task.solved_case()]["loss_bits_per_sequence"] = FOUND[step]
         return scores
 
@@ -62,6 +65,12 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
     monkeypatch.setattr(Training, "_results", scripted)
     monkeypatch.setattr(plateau, "without_memory", lambda *_: 1e6)
     return found
+
+
+def slot(step: TrainingStep, name: str) -> np.ndarray:
+    """What the optimizer keeps beside the weights, by its name."""
+    (found,) = [v for v in step.optimizer.variables if v.name.endswith(name)]
+    return np.array(found.numpy())
 
 
 def run(config: DictConfig, directory: Path) -> dict[str, Any]:
@@ -113,6 +122,19 @@ def test_it_goes_on_from_the_average_of_the_last_good_evaluation(
         for entry in json.loads((tmp_path / "history.json").read_text())["evaluations"]
     ]
     assert losses == list(FOUND.values()), "what was given up is in the record"
+
+
+def test_the_largest_second_moments_so_far_stay(
+    seen: Seen, composed: Compose, tmp_path: Path
+) -> None:
+    """Those of the gradients that undid the task, which would undo it again without them."""
+    config = composed(*TINY)
+    assert config.optimizer.amsgrad
+    run(config, tmp_path)
+    largest = seen.largest["step"][5]  # after going back from step 4 to step 3
+    np.testing.assert_array_equal(largest, seen.largest["evaluation"][4])
+    assert (largest >= seen.largest["evaluation"][3]).all()
+    assert (largest > seen.largest["evaluation"][3]).any()
 
 
 def test_a_machine_that_has_not_found_its_memory_does_not_go_back(
