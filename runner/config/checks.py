@@ -48,6 +48,7 @@ def resolve(
     config = with_types(config)
     constraints.check(config)
     config = saved.with_saved(config, overrides)
+    _check_flags(config, overrides)
     _check_beside(config, overrides)
     return config, validate(config, here)
 
@@ -138,6 +139,14 @@ def _check_beside(config: DictConfig, overrides: Sequence[str]) -> None:
             raise ConfigError(
                 f"{key}={value} does nothing without {other}: leave it out, or state that."
             )
+
+
+def _check_flags(config: DictConfig, overrides: Sequence[str]) -> None:
+    """Refuse a number for a flag: OmegaConf takes all but 0 for true."""
+    for text, key, value in saved.stated_values(overrides):
+        is_number = isinstance(value, int | float) and value not in (0, 1)
+        if is_number and isinstance(OmegaConf.select(config, key), bool):
+            raise ConfigError(f"{text.lstrip('+')} must be true or false.")
 
 
 def _named_by_itself(group: str, given: str) -> ConfigError:

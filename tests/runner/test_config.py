@@ -385,6 +385,21 @@ def test_what_would_do_nothing_is_refused(
     checks.resolve(composed(*acting), acting)
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("trainer.rollback=2", "trainer.rollback=2 must be true or false"),
+        ("ntm.read_to_output=-1", "ntm.read_to_output=-1 must be true or false"),
+    ],
+)
+def test_a_flag_is_true_or_false(given: str, message: str, composed: Compose) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        checks.resolve(composed(given), [given])
+    for right in ("true", "0", "off"):
+        stated = f"{given.partition('=')[0]}={right}"
+        checks.resolve(composed(stated), [stated])
+
+
 def test_what_would_do_nothing_may_be_in_a_recipe(composed: Compose) -> None:
     config, _ = checks.resolve(composed("optimizer=rmsprop"), ["optimizer=rmsprop"])
     assert config.optimizer.amsgrad
