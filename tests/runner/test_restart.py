@@ -85,6 +85,13 @@ def test_a_training_that_is_good_enough_goes_on(
     assert (metrics["restarts"], metrics["steps"]) == (0, STEPS)
 
 
+def test_a_model_without_a_memory_does_not_begin_again(composed: Compose, tmp_path: Path) -> None:
+    """It is compared with a guess without memory, which is all that it may reach."""
+    given = [each for each in TINY if not each.startswith("trainer.restarts")]
+    metrics = run(composed(*given, "model=lstm", "model.units=[4]"), tmp_path)
+    assert (metrics["restarts"], metrics["steps"]) == (0, STEPS)
+
+
 @pytest.mark.parametrize(
     ("task", "bits"),
     [
