@@ -130,10 +130,10 @@ def test_a_directory_that_cannot_be_made_is_one_paragraph(place: str, tmp_path: 
 
 @pytest.fixture
 def mounted(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 1,500 kB, which holds one checkpoint and not two."""
+    """A disk of 2,100 kB, which holds one checkpoint and not two."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=2100k", "tmpfs", str(folder)]
     if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
         pytest.skip("only who may mount a disk can have a full one")
     yield folder
